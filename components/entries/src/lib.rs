@@ -1,0 +1,1 @@
+//! Diaries: /diaries and below.

@@ -1,0 +1,1 @@
+//! Marks the emotional phrases of a text; reachable from other components only.

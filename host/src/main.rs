@@ -1,0 +1,2 @@
+//! Embedded host.
+fn main() {}
