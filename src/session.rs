@@ -29,7 +29,7 @@ const KEY_BYTES: usize = 32;
 /// [`Session::parameters`].
 pub const LIVE_SESSION: &str = "live_session as (
     select user_id from sessions
-    where id = $1 and user_id = $2 and revoked_at is null and expires_at > (now() at time zone 'utc')
+    where id = $1 and user_id = $2 and expires_at > (now() at time zone 'utc')
 )";
 
 /// Which of a login's two tokens this is. Neither is accepted in the other's place.
