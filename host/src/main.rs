@@ -1,2 +1,47 @@
-//! Embedded host.
-fn main() {}
+//! The embedded host: `host up` runs a Spin HTTP application on this machine, for local runs and tests.
+
+mod allowed_hosts;
+mod app;
+mod bindings;
+mod engine;
+mod headers;
+mod http_trigger;
+mod instances;
+mod limits;
+mod logs;
+mod manifest;
+mod outbound_connect;
+mod outbound_http;
+mod postgres;
+mod postgres_pool;
+mod postgres_types;
+mod redis;
+mod routes;
+mod runtime_config;
+mod tls;
+mod up;
+mod variables;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Runs Spin HTTP applications on wasmtime, with the same options as Spin.
+#[derive(Parser)]
+#[command(name = "host", version)]
+enum Command {
+    /// Start an application and serve it until SIGINT or SIGTERM
+    Up(up::Up),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Command::Up(up) = Command::parse();
+    match up.run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
