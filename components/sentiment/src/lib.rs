@@ -1,1 +1,4 @@
 //! Marks the emotional phrases of a text; reachable from other components only.
+
+pub mod lexicon;
+pub mod markup;
