@@ -11,9 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, reque
 use http_body_util::{BodyExt, Full};
 use serde::{Serialize, de::DeserializeOwned};
 use spin_sdk::{
-    http::{FromRequest, body::IncomingBodyExt as _},
+    http::{FromRequest, IntoResponse, body::IncomingBodyExt as _},
     wasip3::{
-        http::types::Request as RawRequest, http_compat::IncomingRequestBody,
+        http::types::{ErrorCode, Request as RawRequest, Response as RawResponse},
+        http_compat::IncomingRequestBody,
         random::random::get_random_u64,
     },
 };
@@ -22,9 +23,6 @@ use crate::{Error, config::Common, log};
 
 /// An answer whose body is there as a whole, so that it can say its `Content-Length`.
 pub type Response = http::Response<Bytes>;
-
-/// What [`serve`] gives to the host.
-pub type HostResponse = http::Response<Full<Bytes>>;
 
 /// Bytes of a request body beyond which it is refused.
 pub const BODY_LIMIT: usize = 64 * 1024;
@@ -134,6 +132,30 @@ impl Request {
     }
 }
 
+/// Makes a route table the component's entry point: `component!("auth", route)`.
+///
+/// Like the SDK's `http_service`, but it takes the request as the host gives
+/// it: what the SDK cannot represent must get an answer too, not a bare 500.
+#[macro_export]
+macro_rules! component {
+    ($name:literal, $route:path) => {
+        struct Component;
+
+        ::spin_sdk::wasip3::http::service::export!(Component);
+
+        impl ::spin_sdk::wasip3::exports::http::handler::Guest for Component {
+            async fn handle(
+                request: ::spin_sdk::wasip3::http::types::Request,
+            ) -> Result<
+                ::spin_sdk::wasip3::http::types::Response,
+                ::spin_sdk::wasip3::http::types::ErrorCode,
+            > {
+                $crate::http::serve(request, $name, async |request| $route(request).await).await
+            }
+        }
+    };
+}
+
 /// Handles one request: reads it, runs the route table, and completes the answer.
 ///
 /// A preflight is answered here, before any route or authentication. An answer
@@ -142,7 +164,7 @@ pub async fn serve(
     raw: RawRequest,
     component: &'static str,
     route: impl AsyncFnOnce(&mut Request) -> Result<Response, Error>,
-) -> HostResponse {
+) -> Result<RawResponse, ErrorCode> {
     let headers = raw_headers(&raw);
     let id = request_id(&headers);
     let (common, misconfigured) = match Common::get().await {
@@ -186,7 +208,7 @@ pub async fn serve(
     }
     response.headers_mut().extend(answer_headers);
     complete(&mut response, &headers, &id, common);
-    response.map(Full::new)
+    response.map(Full::new).into_response()
 }
 
 /// Adds what every answer carries.
