@@ -1,1 +1,34 @@
-//! Diaries: /diaries and below.
+//! Diaries: `/diaries` and below.
+
+mod config;
+mod db;
+mod entry;
+mod handlers;
+mod page;
+mod sentiment;
+
+use http::Method;
+use thought_diary::{Error, Request, Response, component};
+
+component!("entries", route);
+
+async fn route(request: &mut Request) -> Result<Response, Error> {
+    let method = request.method().clone();
+    match (request.segments().as_slice(), method) {
+        (["diaries"], Method::GET) => handlers::list(request).await,
+        (["diaries"], Method::POST) => handlers::create(request).await,
+        (["diaries"], _) => Err(Error::MethodNotAllowed("GET, HEAD, POST, OPTIONS")),
+        (["diaries", "stats"], Method::GET) => handlers::stats(request).await,
+        (["diaries", "stats"], _) => Err(Error::MethodNotAllowed("GET, HEAD, OPTIONS")),
+        (["diaries", id], method) => {
+            let id = entry::Id::parse(id)?;
+            match method {
+                Method::GET => handlers::read(request, id).await,
+                Method::PUT => handlers::update(request, id).await,
+                Method::DELETE => handlers::delete(request, id).await,
+                _ => Err(Error::MethodNotAllowed("GET, HEAD, PUT, DELETE, OPTIONS")),
+            }
+        }
+        _ => Err(Error::NotFound),
+    }
+}

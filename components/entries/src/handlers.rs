@@ -1,0 +1,80 @@
+//! The six routes, in the contract's order.
+
+use http::{HeaderValue, StatusCode, header};
+use thought_diary::{
+    Error, Request, Response,
+    http::{no_content, raw_json},
+    session::Kind,
+};
+
+use crate::{
+    config::Config,
+    db,
+    entry::{Draft, Id},
+    page::Page,
+    sentiment,
+};
+
+/// `GET /diaries`
+pub async fn list(request: &mut Request) -> Result<Response, Error> {
+    let config = Config::get().await?;
+    let session = config.keys.bearer(request, Kind::Access)?;
+    let page = Page::parse(request.query())?;
+    let db::Listed { total, items } = db::list(&config.database, &session, &page).await?;
+    let Page { number, per_page } = page;
+    let pages = page.pages(total);
+    Ok(raw_json(
+        StatusCode::OK,
+        format!(
+            r#"{{"items":{items},"page":{number},"per_page":{per_page},"total":{total},"pages":{pages}}}"#
+        ),
+    ))
+}
+
+/// `POST /diaries`
+pub async fn create(request: &mut Request) -> Result<Response, Error> {
+    let config = Config::get().await?;
+    let session = config.keys.bearer(request, Kind::Access)?;
+    let content = request.json::<Draft>().await?.content()?;
+    let analysis = sentiment::analyze(request, &content, config.model_timeout).await;
+    let (id, diary) = db::create(&config.database, &session, &content, analysis).await?;
+    let mut response = raw_json(StatusCode::CREATED, diary);
+    if let Ok(location) = HeaderValue::from_str(&format!("/diaries/{id}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// `GET /diaries/{id}`
+pub async fn read(request: &mut Request, id: Id) -> Result<Response, Error> {
+    let config = Config::get().await?;
+    let session = config.keys.bearer(request, Kind::Access)?;
+    let diary = db::read(&config.database, &session, id).await?;
+    Ok(raw_json(StatusCode::OK, diary))
+}
+
+/// `PUT /diaries/{id}`
+pub async fn update(request: &mut Request, id: Id) -> Result<Response, Error> {
+    let config = Config::get().await?;
+    let session = config.keys.bearer(request, Kind::Access)?;
+    let content = request.json::<Draft>().await?.content()?;
+    let analysis = sentiment::analyze(request, &content, config.model_timeout).await;
+    let diary = db::update(&config.database, &session, id, &content, analysis).await?;
+    Ok(raw_json(StatusCode::OK, diary))
+}
+
+/// `DELETE /diaries/{id}`
+pub async fn delete(request: &mut Request, id: Id) -> Result<Response, Error> {
+    let config = Config::get().await?;
+    let session = config.keys.bearer(request, Kind::Access)?;
+    db::delete(&config.database, &session, id).await?;
+    Ok(no_content())
+}
+
+/// `GET /diaries/stats`
+pub async fn stats(request: &mut Request) -> Result<Response, Error> {
+    let config = Config::get().await?;
+    let session = config.keys.bearer(request, Kind::Access)?;
+    let totals = db::stats(&config.database, &session).await?;
+    Ok(raw_json(StatusCode::OK, totals))
+}
