@@ -331,7 +331,8 @@ mod tests {
     use std::collections::{BTreeMap, HashMap};
 
     fn allowed(patterns: &[&str]) -> AllowedHosts {
-        let variables = Variables::resolve(&BTreeMap::new(), &HashMap::new()).expect("no variables");
+        let variables =
+            Variables::resolve(&BTreeMap::new(), &HashMap::new()).expect("no variables");
         let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
         AllowedHosts::parse(&patterns, &variables, &["sentiment"]).expect("right patterns")
     }

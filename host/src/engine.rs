@@ -79,7 +79,9 @@ pub fn compile_all(
             .map(|component| scope.spawn(move || compile(engine, linker, component)))
             .collect();
         let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
-            thread.join().map_err(|_| anyhow!("the compiler panicked"))?
+            thread
+                .join()
+                .map_err(|_| anyhow!("the compiler panicked"))?
         };
         threads.into_iter().map(join).collect()
     })

@@ -51,7 +51,10 @@ pub fn append_own(
         append(headers, HeaderName::from_static(name), value);
     }
     for (name, value) in &found.parameters {
-        let name = format!("spin-path-match-{}", name.to_ascii_lowercase().replace('_', "-"));
+        let name = format!(
+            "spin-path-match-{}",
+            name.to_ascii_lowercase().replace('_', "-")
+        );
         if let Ok(name) = HeaderName::try_from(name) {
             append(headers, name, value);
         }

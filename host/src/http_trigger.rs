@@ -17,15 +17,14 @@ use tokio::net::{TcpListener, TcpStream};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::app::App;
+use crate::arriving;
 use crate::headers;
 use crate::routes::Match;
 
 const WELL_KNOWN: &str = "/.well-known/spin/";
 /// What a component sees as the client's address when another component calls it.
-const COMPONENT_ADDRESS: SocketAddr = SocketAddr::new(
-    std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
-    0,
-);
+const COMPONENT_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 /// Serves `app` on `listener` until the process ends.
 pub async fn serve(app: Arc<App>, listener: TcpListener) -> Result<()> {
@@ -98,11 +97,15 @@ async fn call(
     let handler = handler.with_context(|| format!("unknown routing destination '{id}'"))?;
     let uri = request.uri().clone();
     let response = match headers::append_own(request.headers_mut(), &uri, &found, client) {
-        Ok(()) => handler.handle((), request).await.map_err(Into::into),
+        Ok(()) => {
+            let headers = std::mem::take(request.headers_mut());
+            *request.headers_mut() = arriving::mark(headers);
+            handler.handle((), request).await.map_err(Into::into)
+        }
         Err(error) => Err(error),
     };
     Ok(response.unwrap_or_else(|error: anyhow::Error| {
-        tracing::error!("Error processing request to component {id}: {error:?}");
+        tracing::error!("Error processing request to component {id}: {error:#}");
         empty(StatusCode::INTERNAL_SERVER_ERROR)
     }))
 }
@@ -120,7 +123,9 @@ fn complete_uri(request: &mut Request<WasiBody>) -> Result<()> {
     let authority = host.or(parts.authority);
     parts.authority = Some(authority.context("no Host header")?);
     parts.scheme = Some(Scheme::HTTP);
-    parts.path_and_query.get_or_insert_with(|| http::uri::PathAndQuery::from_static("/"));
+    parts
+        .path_and_query
+        .get_or_insert_with(|| http::uri::PathAndQuery::from_static("/"));
     *request.uri_mut() = Uri::from_parts(parts)?;
     Ok(())
 }

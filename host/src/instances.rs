@@ -188,7 +188,7 @@ impl WorkerState for Reuse {
 
     fn drop(&self, store: Store<HostState>, result: wasmtime::Result<()>) {
         if let Err(error) = result {
-            eprintln!("component {} failed: {error:?}", store.data().component.id);
+            eprintln!("component {} failed: {error:#}", store.data().component.id);
         }
     }
 }

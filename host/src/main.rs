@@ -1,7 +1,13 @@
 //! The embedded host: `host up` runs a Spin HTTP application on this machine, for local runs and tests.
 
+#![expect(
+    clippy::result_large_err,
+    reason = "the errors of the interfaces are what WIT makes them"
+)]
+
 mod allowed_hosts;
 mod app;
+mod arriving;
 mod bindings;
 mod engine;
 mod headers;

@@ -164,8 +164,7 @@ impl Manifest {
     /// Errors name the key at fault.
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
         let folder = std::path::absolute(path)?;
         let folder = folder.parent().context("a manifest lies in a folder")?;
         Self::parse(&text, folder).with_context(|| format!("{shown} cannot be run"))
@@ -235,9 +234,9 @@ impl TriggerToml {
         let route = match self.route {
             Route::Public(route) => Some(route),
             Route::Private(Private { private: true }) => None,
-            Route::Private(_) => bail!(
-                "route of component {component} must be a string or `{{ private = true }}`"
-            ),
+            Route::Private(_) => {
+                bail!("route of component {component} must be a string or `{{ private = true }}`")
+            }
         };
         Ok(Trigger { component, route })
     }
@@ -330,7 +329,9 @@ mod tests {
             "{trigger}{component}key_value_stores = [\"default\"]\n"
         ));
         assert!(stores.contains("key_value_stores"), "{stores}");
-        let redis = error(&format!("[[trigger.redis]]\nroute = \"/\"\ncomponent = \"one\"\n{component}"));
+        let redis = error(&format!(
+            "[[trigger.redis]]\nroute = \"/\"\ncomponent = \"one\"\n{component}"
+        ));
         assert!(redis.contains("trigger type redis"), "{redis}");
         let unknown = error(trigger);
         assert!(unknown.contains("component one"), "{unknown}");

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{HOST, HeaderName};
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
@@ -20,6 +20,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::allowed_hosts::chaining_target;
 use crate::app::Component;
+use crate::arriving::{self, Forbidden};
 use crate::http_trigger;
 use crate::limits::Limit;
 use crate::outbound_connect::{CONNECTING, ConnectError, Connecting, Connector};
@@ -48,12 +49,18 @@ impl HttpClients {
 }
 
 /// The outbound HTTP of one instance.
-pub struct OutboundHttp(Arc<Component>);
+pub struct OutboundHttp {
+    component: Arc<Component>,
+    forbidden: Forbidden,
+}
 
 impl OutboundHttp {
     /// Requests made in the name of `component`.
     pub fn new(component: Arc<Component>) -> Self {
-        Self(component)
+        Self {
+            component,
+            forbidden: Forbidden::default(),
+        }
     }
 }
 
@@ -63,6 +70,10 @@ type Sent = (
 );
 
 impl WasiHttpHooks for OutboundHttp {
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        self.forbidden.is(name)
+    }
+
     /// `_received` would tell how the component fares with the answer; nothing here depends on it.
     fn send_request(
         &mut self,
@@ -70,10 +81,12 @@ impl WasiHttpHooks for OutboundHttp {
         options: Option<RequestOptions>,
         _received: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
-        let component = self.0.clone();
+        let component = self.component.clone();
         Box::new(async move {
             let options = options.unwrap_or_default();
-            let response = send(&component, request, options).await?;
+            let mut response = send(&component, request, options).await?;
+            let headers = std::mem::take(response.headers_mut());
+            *response.headers_mut() = arriving::mark(headers);
             let done: Box<dyn Future<Output = _> + Send> = Box::new(async { Ok(()) });
             Ok((response, done))
         })
@@ -86,8 +99,9 @@ async fn send(
     options: RequestOptions,
 ) -> Result<Response<WasiBody>, Error> {
     prepare(component, &mut request)?;
-    if let Some(id) = chaining_target(request.uri()) {
-        return send_to_component(component, &id.to_owned(), request, options).await;
+    let callee = chaining_target(request.uri()).map(ToOwned::to_owned);
+    if let Some(id) = callee {
+        return send_to_component(component, &id, request, options).await;
     }
     let connecting = Connecting {
         timeout: options.connect_timeout.unwrap_or(DEFAULT_TIMEOUT),
@@ -192,7 +206,9 @@ impl Body for BoundedPauses {
             return Poll::Ready(frame);
         }
         let timeout = this.timeout;
-        let pause = this.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        let pause = this
+            .pause
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         ready!(pause.as_mut().poll(cx));
         this.body = None;
         Poll::Ready(Some(Err(Error::ConnectionReadTimeout)))

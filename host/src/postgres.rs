@@ -120,7 +120,9 @@ impl HostConnection for HostState {
         statement: String,
         parameters: Vec<ParameterValue>,
     ) -> Result<RowSet, Error> {
-        self.postgres(&connection)?.query(&statement, &parameters).await
+        self.postgres(&connection)?
+            .query(&statement, &parameters)
+            .await
     }
 
     async fn execute(
@@ -129,7 +131,9 @@ impl HostConnection for HostState {
         statement: String,
         parameters: Vec<ParameterValue>,
     ) -> Result<u64, Error> {
-        self.postgres(&connection)?.execute(&statement, &parameters).await
+        self.postgres(&connection)?
+            .execute(&statement, &parameters)
+            .await
     }
 
     async fn drop(&mut self, connection: Resource<Connection>) -> wasmtime::Result<()> {

@@ -111,12 +111,17 @@ pub struct Streamed {
 
 impl Client {
     /// Runs a statement; returns how many rows it changed.
-    pub async fn execute(&self, statement: &str, parameters: &[ParameterValue]) -> Result<u64, Error> {
+    pub async fn execute(
+        &self,
+        statement: &str,
+        parameters: &[ParameterValue],
+    ) -> Result<u64, Error> {
         let values: Result<Vec<_>> = parameters.iter().map(to_sql).collect();
-        let values =
-            values.map_err(|error| Error::ValueConversionFailed(format!("{error:?}")))?;
-        let references: Vec<&(dyn ToSql + Sync)> =
-            values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
+        let values = values.map_err(|error| Error::ValueConversionFailed(format!("{error:?}")))?;
+        let references: Vec<&(dyn ToSql + Sync)> = values
+            .iter()
+            .map(|value| &**value as &(dyn ToSql + Sync))
+            .collect();
         let changed = self.0.execute(statement, &references).await;
         changed.map_err(|error| failed(&error))
     }
@@ -124,7 +129,11 @@ impl Client {
     /// Runs a query and collects its rows.
     ///
     /// Errors that come with the rows are text here, without SQLSTATE: so it is in Spin.
-    pub async fn query(&self, statement: &str, parameters: &[ParameterValue]) -> Result<RowSet, Error> {
+    pub async fn query(
+        &self,
+        statement: &str,
+        parameters: &[ParameterValue],
+    ) -> Result<RowSet, Error> {
         let mut found = self.start(statement, parameters).await?;
         let mut set = RowSet {
             columns: Vec::new(),
@@ -166,11 +175,7 @@ impl Client {
         })
     }
 
-    async fn start(
-        &self,
-        statement: &str,
-        parameters: &[ParameterValue],
-    ) -> Result<Found, Error> {
+    async fn start(&self, statement: &str, parameters: &[ParameterValue]) -> Result<Found, Error> {
         let values: Result<Vec<_>> = parameters.iter().map(to_sql).collect();
         let values = values.map_err(|error| Error::BadParameter(format!("{error:?}")))?;
         let stream = self.0.query_raw(statement, values).await;

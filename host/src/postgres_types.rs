@@ -182,9 +182,9 @@ pub fn to_sql(value: &ParameterValue) -> Result<Box<dyn ToSql + Send + Sync>> {
         ParameterValue::Decimal(v) => Box::new(sql_decimal(v)?),
         ParameterValue::RangeInt32(v) => Box::new(sql_range(v, |n: &i32| Ok(*n))?),
         ParameterValue::RangeInt64(v) => Box::new(sql_range(v, |n: &i64| Ok(*n))?),
-        ParameterValue::RangeDecimal(v) => {
-            Box::new(sql_range(v, |d: &String| Ok(RangeDecimal(sql_decimal(d)?)))?)
-        }
+        ParameterValue::RangeDecimal(v) => Box::new(sql_range(v, |d: &String| {
+            Ok(RangeDecimal(sql_decimal(d)?))
+        })?),
         ParameterValue::ArrayInt32(v) => Box::new(v.clone()),
         ParameterValue::ArrayInt64(v) => Box::new(v.clone()),
         ParameterValue::ArrayDecimal(v) => {

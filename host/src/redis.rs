@@ -1,7 +1,7 @@
 //! The interface `spin:redis@3.0.0`: one TCP connection for each `open`, no pool and no timeouts.
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncCommands, AsyncConnectionConfig, ErrorKind, RedisError, Value};
+use redis::{AsyncCommands, AsyncConnectionConfig, ErrorKind, RedisError, ServerErrorKind, Value};
 use wasmtime::component::{Accessor, Resource};
 
 use crate::bindings::spin::redis::redis::{
@@ -37,7 +37,9 @@ fn get<T>(
 ) -> Result<MultiplexedConnection, Error> {
     accessor.with(|mut access| match access.get().table.get(connection) {
         Ok(open) => Ok(open.connection.clone()),
-        Err(_) => Err(Error::Other("could not find connection for resource".to_owned())),
+        Err(_) => Err(Error::Other(
+            "could not find connection for resource".to_owned(),
+        )),
     })
 }
 
@@ -191,12 +193,18 @@ fn flatten(answer: Value, results: &mut Vec<RedisResult>) -> Result<(), Error> {
         Value::Boolean(truth) => RedisResult::Int64(truth.into()),
         Value::BigNumber(digits) => RedisResult::Binary(digits),
         Value::Array(values) | Value::Set(values) => {
-            return values.into_iter().try_for_each(|value| flatten(value, results));
+            return values
+                .into_iter()
+                .try_for_each(|value| flatten(value, results));
         }
         Value::Map(_) => return Err(unsupported("Redis Map type is not supported")),
-        Value::Attribute { .. } => return Err(unsupported("Redis Attribute type is not supported")),
+        Value::Attribute { .. } => {
+            return Err(unsupported("Redis Attribute type is not supported"));
+        }
         Value::VerbatimString { .. } => {
-            return Err(unsupported("Redis string with format attribute is not supported"));
+            return Err(unsupported(
+                "Redis string with format attribute is not supported",
+            ));
         }
         Value::Push { .. } => return Err(unsupported("Redis Pub/Sub types are not supported")),
         Value::ServerError(error) => return Err(Error::Other(error.to_string())),
@@ -206,7 +214,9 @@ fn flatten(answer: Value, results: &mut Vec<RedisResult>) -> Result<(), Error> {
 }
 
 fn unsupported(what: &str) -> Error {
-    Error::Other(format!("Could not convert Redis response - TypeError: {what}"))
+    Error::Other(format!(
+        "Could not convert Redis response - TypeError: {what}"
+    ))
 }
 
 fn check_size(bytes: usize) -> Result<(), Error> {
@@ -227,7 +237,23 @@ fn size(result: &RedisResult) -> usize {
 }
 
 fn other(error: RedisError) -> Error {
-    Error::Other(error.to_string())
+    Error::Other(told(&error))
+}
+
+/// The error's text as the version of the driver that is in Spin has it.
+fn told(error: &RedisError) -> String {
+    let detail = error.detail().unwrap_or_default();
+    let kind = match error.kind() {
+        ErrorKind::Extension | ErrorKind::Server(ServerErrorKind::NoPerm) => {
+            return format!("{}: {detail}", error.code().unwrap_or_default());
+        }
+        ErrorKind::Server(ServerErrorKind::ExecAbort) => "ExecAbortError".to_owned(),
+        ErrorKind::Server(ServerErrorKind::BusyLoading) => "BusyLoadingError".to_owned(),
+        ErrorKind::Server(ServerErrorKind::NoScript) => "NoScriptError".to_owned(),
+        ErrorKind::Server(kind) => format!("{kind:?}"),
+        _ => return error.to_string(),
+    };
+    format!("An error was signalled by the server - {kind}: {detail}")
 }
 
 #[cfg(test)]

@@ -39,7 +39,9 @@ impl Router {
         let mut router = routefinder::Router::new();
         for (index, trigger) in triggers.iter().enumerate() {
             let Some(raw) = &trigger.route else { continue };
-            let replaced = triggers[index + 1..].iter().find(|t| t.route == trigger.route);
+            let replaced = triggers[index + 1..]
+                .iter()
+                .find(|t| t.route == trigger.route);
             if let Some(other) = replaced {
                 tracing::error!(
                     "route {raw} of {} is a duplicate and will never be used, {} has it too",
@@ -77,7 +79,9 @@ impl Router {
             component: route.component.clone(),
             raw_route: route.raw.clone(),
             route: route.normal.clone(),
-            trailing: captures.wildcard().map_or_else(String::new, |rest| trailing(rest, path)),
+            trailing: captures
+                .wildcard()
+                .map_or_else(String::new, |rest| trailing(rest, path)),
             parameters: captures
                 .iter()
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -112,7 +116,10 @@ impl Match {
 fn normalize(route: &str) -> String {
     let slash = if route.starts_with('/') { "" } else { "/" };
     let route = format!("{slash}{route}");
-    route.strip_suffix('/').map(ToOwned::to_owned).unwrap_or(route)
+    route
+        .strip_suffix('/')
+        .map(ToOwned::to_owned)
+        .unwrap_or(route)
 }
 
 fn parse(route: &str) -> Result<RouteSpec, String> {

@@ -194,7 +194,11 @@ mod tests {
         let config = config.expect("a right file");
         let held = config.postgres.acquire().await;
         let wait = std::time::Duration::from_millis(20);
-        assert!(tokio::time::timeout(wait, config.redis.acquire()).await.is_err());
+        assert!(
+            tokio::time::timeout(wait, config.redis.acquire())
+                .await
+                .is_err()
+        );
         drop(held);
         config.redis.acquire().await;
     }

@@ -102,7 +102,11 @@ impl Up {
 }
 
 /// The command line wins over the file; an empty path means none.
-fn chosen(given: Option<PathBuf>, file: Option<&Path>, default: Option<PathBuf>) -> Option<PathBuf> {
+fn chosen(
+    given: Option<PathBuf>,
+    file: Option<&Path>,
+    default: Option<PathBuf>,
+) -> Option<PathBuf> {
     match given.as_deref().or(file) {
         Some(path) if path.as_os_str().is_empty() => None,
         Some(path) => Some(path.to_owned()),

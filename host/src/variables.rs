@@ -76,7 +76,8 @@ impl Environment {
         let mut file = HashMap::new();
         // Like Spin, no file is no error, and of a name given twice the last wins.
         for entry in dotenvy::from_path_iter(dotenv).into_iter().flatten() {
-            let (key, value) = entry.with_context(|| format!("cannot read {}", dotenv.display()))?;
+            let (key, value) =
+                entry.with_context(|| format!("cannot read {}", dotenv.display()))?;
             file.insert(key, value);
         }
         Ok(Self(file))
@@ -103,9 +104,8 @@ impl<T: Send> HostWithStore<T> for HostState {
         let component = accessor.with(|mut access| access.get().component.clone());
         check_name(&name).map_err(|error| Error::InvalidName(error.to_string()))?;
         let value = component.variables.get(&name).cloned();
-        value.ok_or_else(|| {
-            Error::Undefined(format!("no variable for {:?}.{name:?}", component.id))
-        })
+        value
+            .ok_or_else(|| Error::Undefined(format!("no variable for {:?}.{name:?}", component.id)))
     }
 }
 
