@@ -1,4 +1,22 @@
 //! Marks the emotional phrases of a text; reachable from other components only.
 
+mod circuit;
+mod config;
+mod handlers;
 pub mod lexicon;
 pub mod markup;
+mod provider;
+
+use http::Method;
+use thought_diary::{Error, Request, Response, component};
+
+component!("sentiment", route);
+
+async fn route(request: &mut Request) -> Result<Response, Error> {
+    let method = request.method().clone();
+    match (request.segments().as_slice(), method) {
+        (["analyze"], Method::POST) => handlers::analyze(request).await,
+        (["analyze"], _) => Err(Error::MethodNotAllowed("POST, OPTIONS")),
+        _ => Err(Error::NotFound),
+    }
+}
