@@ -3,8 +3,8 @@
 mod circuit;
 mod config;
 mod handlers;
-pub mod lexicon;
-pub mod markup;
+mod lexicon;
+mod markup;
 mod provider;
 
 use http::Method;

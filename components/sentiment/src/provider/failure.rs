@@ -74,11 +74,13 @@ impl From<ErrorCode> for Failure {
             ErrorCode::ConnectionTimeout | ErrorCode::HttpResponseTimeout => Self::Timeout,
             // Only the kind: what it carries may be host details.
             other => {
-                let kind = format!("{other:?}");
-                let end = kind
-                    .find(|letter: char| !letter.is_alphanumeric())
-                    .unwrap_or(kind.len());
-                Self::Unreachable(kind.chars().take(end).collect())
+                let debug = format!("{other:?}");
+                let kind = debug.trim_start_matches("ErrorCode::");
+                Self::Unreachable(
+                    kind.chars()
+                        .take_while(|letter| letter.is_alphanumeric())
+                        .collect(),
+                )
             }
         }
     }
