@@ -4,6 +4,7 @@ mod feelings;
 mod language;
 mod needs;
 mod reach;
+mod tables;
 mod tokens;
 mod weight;
 mod words;
@@ -23,7 +24,7 @@ use tokens::{Kind, Token};
 pub fn analyze(text: &str) -> Vec<Mark> {
     let tokens = tokens::tokenize(text);
     let muted = language::not_english(&tokens);
-    let mut feelings = feelings::find(&tokens, &muted);
+    let mut feelings = feelings::find(text, &tokens, &muted);
     reach::apply(&tokens, &mut feelings);
     weight::emphasise(text, &tokens, &mut feelings);
     weight::contrast(&tokens, &mut feelings);
@@ -33,7 +34,7 @@ pub fn analyze(text: &str) -> Vec<Mark> {
 
 /// Whether `text` is an emoticon, such as `:)`, that carries a feeling.
 pub fn is_emoticon(text: &str) -> bool {
-    text.is_ascii() && words::symbol(text).is_some()
+    text.is_ascii() && tables::symbol(text).is_some()
 }
 
 fn marks(tokens: &[Token<'_>], feelings: &[Feeling]) -> Vec<Mark> {
@@ -73,14 +74,182 @@ fn is_symbol(tokens: &[Token<'_>], feeling: &Feeling) -> bool {
 }
 
 /// How many words a mark may take in between a negation and its feeling.
-const NEAR: usize = 3;
+const NEAR: usize = 5;
 
 /// From the negation, when it stands near, to the end of the feeling.
 fn extent(tokens: &[Token<'_>], feeling: &Feeling, free: usize) -> Option<Range<usize>> {
     let negation = feeling
         .negation
-        .filter(|at| *at >= free && feeling.first - at <= NEAR);
+        .filter(|at| *at >= free && *at < feeling.first && feeling.first - at <= NEAR);
     let first = tokens.get(negation.unwrap_or(feeling.first))?;
     let last = tokens.get(feeling.last)?;
     Some(first.range.start..last.range.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The text with its marks as `[+…]` and `[-…]`.
+    fn marked(text: &str) -> String {
+        let (mut marked, mut done) = (String::new(), 0);
+        for mark in analyze(text) {
+            let sign = if mark.polarity == Polarity::Positive {
+                '+'
+            } else {
+                '-'
+            };
+            marked += &format!(
+                "{}[{sign}{}]",
+                &text[done..mark.range.start],
+                &text[mark.range.clone()]
+            );
+            done = mark.range.end;
+        }
+        marked + &text[done..]
+    }
+
+    /// Each line is what `marked` gives for itself without its marks.
+    fn assert_marked(lines: &[&str]) {
+        for line in lines {
+            assert_eq!(
+                marked(&line.replace("[+", "").replace("[-", "").replace(']', "")),
+                *line
+            );
+        }
+    }
+
+    #[test]
+    fn words_that_feel_are_marked_and_nothing_else() {
+        assert_marked(&[
+            "I had a [+wonderful] day at the beach.",
+            "The concert was cancelled. [-Disappointed] and [-lonely] tonight."
+                .replace("cancelled", "[-cancelled]")
+                .as_str(),
+            "Went to the shop, bought milk and came home.",
+        ]);
+    }
+
+    #[test]
+    fn a_negation_turns_its_feeling_round_and_is_part_of_the_mark() {
+        assert_marked(&[
+            "I'm [-not happy] about it.",
+            "It [-isn’t very good].",
+            "We [-didn't really enjoy] the film.",
+            "I [-don't think it was a good] idea.",
+            "There is [-no joy] in this.",
+            "The film [+wasn't bad] at all.",
+            "[+No pain] today.",
+            "I [-no longer enjoy] painting.",
+            "[+Less anxious] than before.",
+            "I was [-not happy] or [-proud].",
+            "I [+regret] nothing.",
+        ]);
+    }
+
+    #[test]
+    fn not_every_negation_negates() {
+        assert_marked(&[
+            "I couldn't be [+happier]!",
+            "Never felt [+better].",
+            "I have never felt so [-lonely].",
+            "I haven't been this [+happy] in years.",
+            "Not only [+fun] but [+beautiful].",
+            "I didn't go to the office, it was [+lovely] outside.",
+            "I couldn't fix the [-problem].",
+            "At least it was [+fun].",
+        ]);
+    }
+
+    #[test]
+    fn what_is_only_wished_for_is_not_felt() {
+        assert_marked(&[
+            "I hope it is better tomorrow.",
+            "It would be nice to go.",
+            "[-I wish] I had said something nice.",
+            "I [-used to enjoy] this.",
+            "I [-want to be happy] but I can't.",
+            "I was too [-tired] to enjoy it.",
+        ]);
+    }
+
+    #[test]
+    fn what_comes_after_but_counts_more() {
+        assert_marked(&[
+            "The food was good but the service was [-terrible].",
+            "It rained and I was tired, but the evening was absolutely [+wonderful].",
+            "Although I was tired, it was a [+magical] evening.",
+            "After a bad week, today was [+amazing].",
+        ]);
+    }
+
+    #[test]
+    fn words_with_two_meanings_need_their_company() {
+        assert_marked(&[
+            "I [+like] the flat, but it looks like rain.",
+            "Everyone was so [+kind], the kind of people one meets there.",
+            "He was [-mean] to me. I mean, he really was.",
+            "I slept [+well]. I might as well go.",
+            "I was pretty [-tired]. She looked [+pretty].",
+            "Prices are low, but I felt [-low].",
+            "My brother plays in a band called Sad Panda on Fridays.",
+        ]);
+    }
+
+    #[test]
+    fn emoji_and_emoticons_are_marked_in_any_language() {
+        assert_marked(&[
+            "See you at 8 [+:)]",
+            "Montag [-😭😭😭]",
+            "Je suis en retard [-😡][+❤️]",
+            "[+👍🏽] ok",
+        ]);
+    }
+
+    #[test]
+    fn phrases_are_marked_as_a_whole() {
+        assert_marked(&[
+            "I'm [+looking forward to] it.",
+            "She [-let me down].",
+            "[-Great], another bill.",
+            "[+Tears of joy]!",
+        ]);
+    }
+
+    #[test]
+    fn other_languages_get_no_marks() {
+        assert_marked(&[
+            "Die Musik war sehr gut und ich bin mit der Fun-Gruppe im Hotel Super.",
+            "C'était une journée horrible, très triste et fatigante.",
+            "La fiesta fue terrible y el final fatal.",
+        ]);
+    }
+
+    #[test]
+    fn the_largest_and_oddest_texts_are_done_quickly() {
+        let start = std::time::Instant::now();
+        for piece in [
+            "but ",
+            "but good ",
+            "not ",
+            "happy ",
+            "so ",
+            ":)",
+            "😭",
+            "a",
+            "-",
+            "'",
+            "but, although good. ",
+            "no a ",
+            "sick and ",
+            "é\u{301}",
+        ] {
+            analyze(&piece.repeat(20_000 / piece.len()));
+        }
+        assert!(
+            start.elapsed() < std::time::Duration::from_secs(10),
+            "{:?}",
+            start.elapsed()
+        );
+    }
 }

@@ -35,10 +35,13 @@ fn intensifies_next(tokens: &[Token<'_>], at: usize) -> bool {
         && next.is_some_and(|next| matches!(next.kind, Kind::Word(word) if !word.is(Role::Stop)))
 }
 
+/// How many words may lie between a link and its predicate.
+const REACH: usize = 8;
+
 /// Whether only words that a predicate may hold lie between a link and the word.
 fn linked(tokens: &[Token<'_>], at: usize) -> bool {
-    let exclaimed = before(tokens, at).count() == 1;
-    for token in before(tokens, at) {
+    let exclaimed = before(tokens, at).take(2).count() == 1;
+    for token in before(tokens, at).take(REACH) {
         let word = token.word();
         // "So kind of him" needs no link, "laughed so hard" has none.
         if word.is(Role::Link) || exclaimed && (word.is(Role::Boost) || word.is(Role::Damp)) {

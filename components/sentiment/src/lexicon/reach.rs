@@ -2,7 +2,7 @@
 
 use super::{
     feelings::Feeling,
-    tokens::Token,
+    tokens::{Kind, Token},
     words::{Role, Word},
 };
 
@@ -22,18 +22,16 @@ pub fn apply(tokens: &[Token<'_>], feelings: &mut Vec<Feeling>) {
         };
         let path = Path { tokens, earlier };
         path.relieve(feeling);
-        match path.negation(feeling) {
+        match path
+            .negation(feeling)
+            .or_else(|| path.nothing_after(feeling))
+        {
             Some(negation) => turn_round(feeling, &negation),
             None if path.out_of_reach(feeling) => feeling.strength = 0.0,
             None => {}
         }
-        if feeling.strength != 0.0 && path.wished_for(feeling) {
-            feeling.strength *= if feeling.strength > 0.0 && feeling.negation.is_none() {
-                0.0
-            } else {
-                0.7
-            };
-            feeling.weakened = true;
+        if let Some(wish) = path.wish(feeling) {
+            path.only_wished(feeling, wish);
         }
     }
     feelings.retain(|feeling| feeling.strength.abs() >= FAINTEST);
@@ -187,6 +185,10 @@ impl Path<'_, '_> {
         let strongest =
             negation.direct && feeling.strength > 0.0 && (own.ends_with("er") || near == "more");
         match self.text(Some(negation.at)) {
+            // "Less anxious", but "more or less happy" and "nothing less than great".
+            "less" => {
+                negation.at + 1 != feeling.first || self.text(negation.at.checked_sub(1)) == "or"
+            }
             "least" => matches!(self.text(negation.at.checked_sub(1)), "at" | "very"),
             // "Never felt so good", "couldn't be happier", "nothing better".
             "never" => {
@@ -217,24 +219,58 @@ impl Path<'_, '_> {
         feeling.strength > 0.0 && too.is_some() && self.text(too) == "too"
     }
 
-    fn wished_for(&self, feeling: &Feeling) -> bool {
+    /// "I regret nothing."
+    fn nothing_after(&self, feeling: &Feeling) -> Option<Negation> {
+        let nothing = feeling.last + 1;
+        let ends = self.tokens.get(nothing + 1).is_none_or(Token::is_break);
+        (self.text(Some(nothing)) == "nothing" && ends).then_some(Negation {
+            at: nothing,
+            direct: true,
+        })
+    }
+
+    /// The word before a feeling that says it is only wished for, or past.
+    fn wish(&self, feeling: &Feeling) -> Option<usize> {
         let start = feeling.first.saturating_sub(WISH_REACH);
         for at in (start..feeling.first).rev() {
-            let Some(token) = self.tokens.get(at).filter(|token| !token.is_break()) else {
-                return false;
-            };
+            let token = self.tokens.get(at).filter(|token| !token.is_break())?;
             let word = token.word();
             if word.is(Role::Irreal) {
                 let neutral = self
                     .feeling_at(at)
                     .is_some_and(|phrase| phrase.strength == 0.0);
-                return !neutral && self.is_wish(&token.text, at);
+                return (!neutral && self.is_wish(&token.text, at)).then_some(at);
             }
             if word.is(Role::Stop) && token.text != "or" {
-                return false;
+                return None;
             }
         }
-        false
+        None
+    }
+
+    fn only_wished(&self, feeling: &mut Feeling, wish: usize) {
+        feeling.weakened = true;
+        if feeling.strength < 0.0 || feeling.negation.is_some() {
+            feeling.strength *= 0.7;
+        } else if self.text(Some(wish)) == "used" || self.denied_after(feeling) {
+            // "I used to enjoy it", "I want to be happy but I can't": what is missed hurts.
+            feeling.strength *= -0.5;
+            feeling.negation = Some(wish);
+        } else {
+            feeling.strength = 0.0;
+        }
+    }
+
+    /// Whether "but" and a negation follow: "… but I can't".
+    fn denied_after(&self, feeling: &Feeling) -> bool {
+        const CLOSE: usize = 6;
+        let after = self.tokens.get(feeling.last + 1..).unwrap_or_default();
+        let mut sentence = after
+            .iter()
+            .take(CLOSE)
+            .take_while(|token| token.kind != Kind::End);
+        sentence.any(|token| token.text == "but")
+            && sentence.any(|token| token.word().is(Role::Not))
     }
 
     /// Words that wish for something only in certain company.

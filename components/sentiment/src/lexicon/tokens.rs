@@ -4,7 +4,10 @@ use std::{borrow::Cow, ops::Range};
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::words::{self, Word};
+use super::{
+    tables,
+    words::{self, Word},
+};
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -152,14 +155,15 @@ fn emoticon<'t>(
 ) -> Option<usize> {
     let first = rest.chars().next().filter(char::is_ascii)?;
     let after_word = before.is_some_and(char::is_alphanumeric);
-    if after_word && !matches!(first, ':' | ';' | '=' | '<')
-        || first.is_ascii_lowercase() && first != 'x'
-    {
+    let eyes = matches!(first, ':' | ';' | '=' | '<');
+    let alone = !after_word
+        && (first.is_ascii_punctuation() || matches!(first, 'x' | 'X' | 'D' | 'T' | '8'));
+    if !eyes && !alone {
         return None;
     }
     (2..=LONGEST_EMOTICON).rev().find_map(|length| {
         let face = rest.get(..length)?;
-        let valence = words::symbol(face)?;
+        let valence = tables::symbol(face)?;
         let last = face.chars().next_back()?;
         let mouths = rest
             .get(length..)?
@@ -189,6 +193,9 @@ fn emoticon<'t>(
 
 /// Takes an emoji, a punctuation mark or anything else off the front of `rest`.
 fn other<'t>(rest: &'t str, at: usize, tokens: &mut Vec<Token<'t>>) -> usize {
+    if rest.starts_with(' ') {
+        return 1;
+    }
     let Some(cluster) = rest.graphemes(true).next() else {
         return rest.len();
     };
@@ -230,8 +237,8 @@ fn emoji(cluster: &str) -> Option<f32> {
         .get(..length)
         .and_then(|bytes| std::str::from_utf8(bytes).ok());
     whole
-        .and_then(words::symbol)
-        .or_else(|| words::symbol(first.encode_utf8(&mut [0; 4])))
+        .and_then(tables::symbol)
+        .or_else(|| tables::symbol(first.encode_utf8(&mut [0; 4])))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::{
 
 /// Makes what is intensified, shouted or exclaimed stronger, and what is hedged weaker.
 pub fn emphasise(text: &str, tokens: &[Token<'_>], feelings: &mut [Feeling]) {
+    let exclaimed = exclaimed(tokens);
     for feeling in feelings {
         for token in tokens
             .get(feeling.first.saturating_sub(2)..feeling.first)
@@ -26,14 +27,23 @@ pub fn emphasise(text: &str, tokens: &[Token<'_>], feelings: &mut [Feeling]) {
         if own.is_some_and(is_shouted) {
             feeling.strength *= 1.3;
         }
-        let end = tokens
-            .iter()
-            .skip(feeling.last)
-            .find(|token| token.kind == Kind::End);
-        if end.is_some_and(|end| end.text == "!") {
+        if exclaimed.get(feeling.last) == Some(&true) {
             feeling.strength *= 1.15;
         }
     }
+}
+
+/// For each token, whether its sentence ends with an exclamation mark.
+fn exclaimed(tokens: &[Token<'_>]) -> Vec<bool> {
+    let mut exclaimed = vec![false; tokens.len()];
+    let mut current = false;
+    for (token, exclaimed) in tokens.iter().zip(&mut exclaimed).rev() {
+        if token.kind == Kind::End {
+            current = token.text == "!";
+        }
+        *exclaimed = current;
+    }
+    exclaimed
 }
 
 fn is_shouted(word: &str) -> bool {
@@ -59,16 +69,21 @@ pub fn contrast(tokens: &[Token<'_>], feelings: &mut [Feeling]) {
                 scale(feelings, before, if opening { 0.7 } else { 0.5 });
                 scale(feelings, at..sentence.end, if opening { 1.2 } else { 1.4 });
             }
-        } else if word.is(Role::Concede) && !ends_sentence(tokens, at) {
+        } else if word.is(Role::Concede) && concedes(tokens, at) {
             let sentence = sentence(tokens, at);
-            let end = tokens
-                .iter()
-                .skip(at)
-                .position(Token::is_break)
-                .map_or(sentence.end, |length| at + length);
+            let clause = tokens.iter().skip(at).position(Token::is_break);
+            let end = clause.map_or(sentence.end, |length| at + length);
             scale(feelings, at..end.min(sentence.end), 0.5);
         }
     }
+}
+
+/// "Though" at the end of a sentence concedes nothing; "after" does only where it opens one: "After a bad week, …".
+fn concedes(tokens: &[Token<'_>], at: usize) -> bool {
+    let opens = sentence(tokens, at).start == at;
+    let is_after = tokens.get(at).is_some_and(|token| token.text == "after");
+    let ends = tokens.get(at + 1).is_none_or(|next| next.kind == Kind::End);
+    !ends && (opens || !is_after)
 }
 
 /// "Yet" and "still" contrast only where a clause begins; "but" always does.
@@ -76,10 +91,6 @@ fn opens_clause(tokens: &[Token<'_>], at: usize) -> bool {
     let text = tokens.get(at).map_or("", |token| &token.text);
     let before = at.checked_sub(1).and_then(|before| tokens.get(before));
     !matches!(text, "yet" | "still" | "though") || before.is_none_or(Token::is_break)
-}
-
-fn ends_sentence(tokens: &[Token<'_>], at: usize) -> bool {
-    tokens.get(at + 1).is_none_or(|next| next.kind == Kind::End)
 }
 
 fn sentence(tokens: &[Token<'_>], at: usize) -> std::ops::Range<usize> {

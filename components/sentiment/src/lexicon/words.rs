@@ -1,6 +1,8 @@
-//! The word tables: what a word, phrase or symbol feels like, and which part a word plays in its sentence.
+//! What a word feels like and which part it plays in its sentence, in whatever form it stands there.
 
-use std::{borrow::Cow, sync::LazyLock};
+use std::borrow::Cow;
+
+use super::tables::exact;
 
 /// What must stand before a word for it to carry a feeling.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -52,10 +54,13 @@ pub enum Role {
     En = 1 << 13,
     /// A common word of another language, which English does not have.
     Foreign = 1 << 14,
+    /// Begins a phrase of the tables.
+    Opens = 1 << 15,
 }
 
 impl Role {
-    fn named(name: &str) -> Option<Self> {
+    /// The role that `grammar.tsv` calls so.
+    pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "not" => Self::Not,
             "boost" => Self::Boost,
@@ -88,141 +93,37 @@ pub struct Word {
 }
 
 impl Word {
+    /// A word that carries a feeling.
+    pub fn with_feeling(valence: f32, need: Need) -> Self {
+        Self {
+            valence,
+            need,
+            roles: 0,
+        }
+    }
+
+    /// A word that plays parts.
+    pub fn with_roles(roles: impl Iterator<Item = Role>) -> Self {
+        let roles = roles.fold(0, |all, role| all | role as u16);
+        Self {
+            roles,
+            ..Self::default()
+        }
+    }
+
+    /// This word with what else is known of it.
+    pub fn and(self, other: Self) -> Self {
+        let felt = if other.valence == 0.0 { self } else { other };
+        Self {
+            roles: self.roles | other.roles,
+            ..felt
+        }
+    }
+
     /// Whether the word plays this part.
     pub fn is(self, role: Role) -> bool {
         self.roles & role as u16 != 0
     }
-}
-
-/// A phrase of two or more words, or of words and commas, that has a feeling (or none) as a whole.
-#[derive(Debug)]
-pub struct Phrase {
-    words: Vec<&'static str>,
-    /// As [`Word::valence`].
-    pub valence: f32,
-    /// As [`Word::need`].
-    pub need: Need,
-}
-
-impl Phrase {
-    /// The words after the first.
-    pub fn rest(&self) -> &[&'static str] {
-        self.words.get(1..).unwrap_or_default()
-    }
-
-    fn first(&self) -> &'static str {
-        self.words.first().copied().unwrap_or_default()
-    }
-}
-
-struct Tables {
-    words: Vec<(&'static str, Word)>,
-    phrases: Vec<Phrase>,
-    symbols: Vec<(&'static str, f32)>,
-}
-
-/// Parsed once per instance, in well under a millisecond.
-static TABLES: LazyLock<Tables> = LazyLock::new(|| {
-    let mut words = Vec::with_capacity(6000);
-    let mut phrases = Vec::with_capacity(500);
-    for line in lines(include_str!("vader.tsv")).chain(lines(include_str!("diary.tsv"))) {
-        let (text, valence, need) = feeling(line);
-        if text.contains(' ') {
-            let words = text.split(' ').collect();
-            phrases.push(Phrase {
-                words,
-                valence,
-                need,
-            });
-        } else {
-            words.push((
-                text,
-                Word {
-                    valence,
-                    need,
-                    roles: 0,
-                },
-            ));
-        }
-    }
-    for line in lines(include_str!("grammar.tsv")) {
-        if let Some((text, names)) = line.split_once('\t') {
-            let roles = names.split(' ').filter_map(Role::named);
-            let roles = roles.fold(0, |all, role| all | role as u16);
-            words.push((
-                text,
-                Word {
-                    roles,
-                    ..Word::default()
-                },
-            ));
-        }
-    }
-    words.sort_unstable_by_key(|(text, _)| *text);
-    words.dedup_by(|later, first| {
-        let same = later.0 == first.0;
-        if same {
-            first.1.roles |= later.1.roles;
-            if later.1.valence != 0.0 {
-                (first.1.valence, first.1.need) = (later.1.valence, later.1.need);
-            }
-        }
-        same
-    });
-    // The longest phrase with the same beginning is tried first.
-    phrases.sort_unstable_by(|a, b| {
-        (a.first(), b.words.len(), &a.words).cmp(&(b.first(), a.words.len(), &b.words))
-    });
-    let mut symbols: Vec<_> = lines(include_str!("symbols.tsv"))
-        .map(feeling)
-        .map(|(text, valence, _)| (text, valence))
-        .collect();
-    symbols.sort_unstable_by_key(|(text, _)| *text);
-    Tables {
-        words,
-        phrases,
-        symbols,
-    }
-});
-
-fn lines(file: &'static str) -> impl Iterator<Item = &'static str> {
-    file.lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-}
-
-fn feeling(line: &'static str) -> (&'static str, f32, Need) {
-    let mut columns = line.split('\t');
-    let text = columns.next().unwrap_or_default();
-    let valence = columns
-        .next()
-        .and_then(|column| column.parse().ok())
-        .unwrap_or_default();
-    let need = match columns.next() {
-        Some("is") => Need::Linked,
-        Some("feel") => Need::Felt,
-        Some("who") => Need::Person,
-        Some("well") => Need::Going,
-        _ => Need::Nothing,
-    };
-    (text, valence, need)
-}
-
-/// The feeling of an emoji (without variation selectors) or emoticon; `None` when it has none.
-pub fn symbol(text: &str) -> Option<f32> {
-    let symbols = &TABLES.symbols;
-    let at = symbols
-        .binary_search_by(|(symbol, _)| (*symbol).cmp(text))
-        .ok()?;
-    symbols.get(at).map(|(_, valence)| *valence)
-}
-
-/// The phrases that begin with a word, longest first.
-pub fn phrases(first: &str) -> &'static [Phrase] {
-    let all = &TABLES.phrases;
-    let start = all.partition_point(|phrase| phrase.first() < first);
-    let tail = all.get(start..).unwrap_or_default();
-    tail.get(..tail.partition_point(|phrase| phrase.first() == first))
-        .unwrap_or_default()
 }
 
 /// What is known of a lower-case word, also when it is stretched ("soooo"),
@@ -239,12 +140,6 @@ pub fn look_up(word: &str) -> Word {
         .or_else(|| inflected(word))
         .or_else(|| negated(word))
         .unwrap_or_default()
-}
-
-fn exact(word: &str) -> Option<Word> {
-    let words = &TABLES.words;
-    let at = words.binary_search_by(|(text, _)| (*text).cmp(word)).ok()?;
-    words.get(at).map(|(_, word)| *word)
 }
 
 /// How strong a word must be for a form that the tables do not list to take its feeling.
@@ -333,40 +228,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_of_the_tables_is_well_formed() {
-        let feelings = [
-            include_str!("vader.tsv"),
-            include_str!("diary.tsv"),
-            include_str!("symbols.tsv"),
-        ];
-        for line in feelings.into_iter().flat_map(lines) {
-            let mut columns = line.split('\t');
-            assert!(
-                columns
-                    .next()
-                    .is_some_and(|text| text == text.trim() && !text.is_empty()),
-                "{line}"
-            );
-            let valence: f32 = columns
-                .next()
-                .and_then(|column| column.parse().ok())
-                .expect(line);
-            assert!((-4.0..=4.0).contains(&valence), "{line}");
-            assert!(
-                matches!(columns.next(), None | Some("is" | "feel" | "who" | "well")),
-                "{line}"
-            );
-        }
-        for line in lines(include_str!("grammar.tsv")) {
-            let (_, names) = line.split_once('\t').expect(line);
-            assert!(
-                names.split(' ').all(|name| Role::named(name).is_some()),
-                "{line}"
-            );
-        }
-    }
-
-    #[test]
     fn a_word_may_have_a_feeling_and_a_part() {
         let pretty = look_up("pretty");
         assert!(pretty.valence > 0.0 && pretty.is(Role::Boost));
@@ -402,15 +263,5 @@ mod tests {
         ] {
             assert_eq!(look_up(word).valence, 0.0, "{word}");
         }
-    }
-
-    #[test]
-    fn phrases_are_offered_longest_first() {
-        let lengths: Vec<usize> = phrases("sick")
-            .iter()
-            .map(|phrase| phrase.rest().len())
-            .collect();
-        assert!(lengths.len() > 2 && lengths.is_sorted_by(|a, b| a >= b));
-        assert!(phrases("zzz").is_empty());
     }
 }
