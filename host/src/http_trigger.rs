@@ -49,7 +49,8 @@ async fn serve_connection(app: Arc<App>, stream: TcpStream, client: SocketAddr) 
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {
-        tracing::warn!("Error serving HTTP connection: {error:?}");
+        let error = anyhow::Error::from_boxed(error);
+        tracing::warn!("Error serving HTTP connection: {error:#}");
     }
 }
 

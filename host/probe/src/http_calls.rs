@@ -1,5 +1,6 @@
 //! `wasi:http/client`: a request to anywhere, itself and other components included.
 
+use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use spin_sdk::http::{FullBody, Request, send};
@@ -18,6 +19,7 @@ pub async fn fetch(request: Request) -> Value {
         .method(head.method)
         .uri(url)
         .header("x-probe", "fetch")
+        .header(CONTENT_LENGTH, body.len())
         .body(FullBody::new(body));
     let outgoing = match outgoing {
         Ok(outgoing) => outgoing,

@@ -18,7 +18,7 @@ type Answer = Response<FullBody<Bytes>>;
 #[http_service]
 async fn handle(request: Request) -> Result<Answer, &'static str> {
     let _in_flight = instance::InFlight::start();
-    let path = request.uri().path().to_owned();
+    let path = own_path(&request);
     let value = match path.as_str() {
         "/health" => json!({ "status": "ok" }),
         "/headers" => requests::headers(&request),
@@ -44,6 +44,16 @@ async fn handle(request: Request) -> Result<Answer, &'static str> {
         _ => json!({ "path": path }),
     };
     Ok(answer(value.to_string().into()))
+}
+
+/// The path within the component's route: the host's header for it is the last one of its name.
+fn own_path(request: &Request) -> String {
+    let values = request.headers().get_all("spin-path-info");
+    let last = values
+        .iter()
+        .next_back()
+        .and_then(|path| path.to_str().ok());
+    last.unwrap_or_default().to_owned()
 }
 
 /// A JSON answer that is sent as one piece.
