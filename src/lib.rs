@@ -6,6 +6,7 @@
 pub mod config;
 pub mod deadline;
 pub mod error;
+mod hs256;
 pub mod http;
 pub mod log;
 pub mod pg;

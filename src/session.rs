@@ -13,7 +13,7 @@ use jsonwebtoken::{
 use serde::{Deserialize, Serialize};
 use spin_sdk::pg::ParameterValue;
 
-use crate::{Error, Request, config};
+use crate::{Error, Request, config, hs256};
 
 /// Seconds an access token lives.
 pub const ACCESS_TTL: i64 = 15 * 60;
@@ -108,6 +108,7 @@ impl Keys {
     }
 
     fn new(key: &str) -> Option<Self> {
+        hs256::install();
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
         validation.set_required_spec_claims(&["exp", "sub"]);
@@ -205,7 +206,8 @@ mod tests {
         Keys::new(KEY).expect("the key is long enough")
     }
 
-    fn signed_by_hand(header: Header, change: impl FnOnce(&mut Claims)) -> String {
+    fn signed_by_hand(change: impl FnOnce(&mut Claims)) -> String {
+        hs256::install();
         let now = Utc::now().timestamp();
         let mut claims = Claims {
             sub: "7".into(),
@@ -215,7 +217,12 @@ mod tests {
             exp: now + 60,
         };
         change(&mut claims);
-        encode(&header, &claims, &EncodingKey::from_secret(KEY.as_bytes())).expect("signs")
+        encode(
+            &Header::default(),
+            &claims,
+            &EncodingKey::from_secret(KEY.as_bytes()),
+        )
+        .expect("signs")
     }
 
     #[test]
@@ -240,7 +247,7 @@ mod tests {
 
     #[test]
     fn an_expired_token_says_so_to_the_second() {
-        let token = signed_by_hand(Header::new(Algorithm::HS256), |claims| {
+        let token = signed_by_hand(|claims| {
             claims.exp = Utc::now().timestamp() - 1;
         });
         assert_eq!(
@@ -251,14 +258,18 @@ mod tests {
 
     #[test]
     fn other_algorithms_and_claims_are_refused() {
-        let other = signed_by_hand(Header::new(Algorithm::HS512), |_| {});
-        let no_user = signed_by_hand(Header::new(Algorithm::HS256), |claims| {
+        // {"alg":"HS512"} and {"alg":"none"} in place of the true header.
+        let good = signed_by_hand(|_| {});
+        let claims_and_signature = &good[good.find('.').expect("a JWT")..];
+        let other = format!("eyJhbGciOiJIUzUxMiJ9{claims_and_signature}");
+        let none = format!("eyJhbGciOiJub25lIn0{claims_and_signature}");
+        let no_user = signed_by_hand(|claims| {
             claims.sub = "admin".into();
         });
-        let no_login = signed_by_hand(Header::new(Algorithm::HS256), |claims| {
+        let no_login = signed_by_hand(|claims| {
             claims.sid = "1".into();
         });
-        for token in [other.as_str(), &no_user, &no_login, "", "a.b.c"] {
+        for token in [other.as_str(), &none, &no_user, &no_login, "", "a.b.c"] {
             assert_eq!(
                 keys().verify(token, Kind::Access),
                 Err(Error::TokenInvalid),
