@@ -36,7 +36,12 @@ pub async fn phrases(model: &Model, text: &str) -> Result<Vec<Phrase>, Failure> 
     let outcome = within(model.timeout, converse(model, text)).await;
     let outcome = outcome.unwrap_or(Err(Failure::Timeout));
     if let Some(pause) = outcome.as_ref().err().and_then(Failure::pause) {
+        let known = circuit::is_open();
         circuit::open(pause);
+        if known {
+            // Requests that were under way together need not all say so in the log.
+            return Err(Failure::Paused);
+        }
     }
     outcome
 }
