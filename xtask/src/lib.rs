@@ -1,1 +1,26 @@
-//! Tasks.
+//! What `cargo xtask`, the tests and the benchmark share: real servers, builds, migrations and the running service.
+
+pub mod apt;
+pub mod build;
+mod debian_wasm;
+pub mod local;
+pub mod migrate;
+pub mod postgres;
+mod process;
+pub mod progress;
+pub mod redis;
+pub mod runtime;
+pub mod secret_file;
+pub mod seed;
+pub mod settings;
+pub mod test;
+pub mod up;
+
+use std::path::Path;
+
+/// The root of the repository.
+#[must_use]
+pub fn workspace() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
+}

@@ -1,2 +1,57 @@
-//! Tasks.
-fn main() {}
+//! `cargo xtask`: one command for each thing to do with this repository.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use xtask::{build, migrate, seed, test, up};
+
+/// Everything to do with Thought Diary: build, run, migrate, test
+///
+/// Begin with `cargo xtask up`. Each command has its own --help, with examples.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Up(up::Args),
+    Test(test::Args),
+    Build(build::Args),
+    Migrate(migrate::Args),
+    Seed(seed::Args),
+}
+
+async fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Up(arguments) => up::run(&arguments).await,
+        Command::Test(arguments) => test::run(&arguments).await,
+        Command::Build(arguments) => build::run(&arguments),
+        Command::Migrate(arguments) => migrate::run(&arguments).await,
+        Command::Seed(arguments) => seed::run(&arguments).await,
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("Error: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(run(cli.command));
+    // A build that nobody waits for any more must not hold us up; it ends with this process.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
