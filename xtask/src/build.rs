@@ -324,6 +324,7 @@ fn add_target(progress: &Progress) -> Result<()> {
     command
         .args(["target", "add", TARGET])
         .current_dir(crate::workspace())
+        .env_remove("RUST_BACKTRACE")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());

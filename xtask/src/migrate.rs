@@ -1,8 +1,10 @@
 //! Brings a database to the state that the folder `migrations/` describes, and back.
 
-use anyhow::{Context, Result, bail};
-use sqlx::migrate::{Migrate, MigrateError, Migration, Migrator};
-use sqlx::{Connection, PgConnection};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migration, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use crate::local::Database;
 
@@ -38,10 +40,11 @@ const TABLE: &str = "_sqlx_migrations";
 /// When the database is away, a step fails, or the files do not fit what was applied earlier.
 pub async fn up(url: &str) -> Result<()> {
     let migrator = migrator().await?;
-    let mut connection = connect(url).await?;
-    migrator.run(&mut connection).await.map_err(explain)?;
-    connection.close().await?;
-    Ok(())
+    let database = connect(url).await?;
+    let done = migrator.run(&database).await;
+    // After a failure this is what gives the lock back.
+    database.close().await;
+    done.map_err(explain)
 }
 
 /// Takes back the last steps: one, unless `steps` says how many.
@@ -50,25 +53,18 @@ pub async fn up(url: &str) -> Result<()> {
 /// As [`up`].
 pub async fn down(url: &str, steps: Option<usize>) -> Result<()> {
     let migrator = migrator().await?;
-    let mut connection = connect(url).await?;
-    connection
-        .ensure_migrations_table(TABLE)
-        .await
-        .map_err(explain)?;
-    let applied = connection
-        .list_applied_migrations(TABLE)
-        .await
-        .map_err(explain)?;
-    let mut versions: Vec<i64> = applied.iter().map(|step| step.version).collect();
+    let database = connect(url).await?;
+    let mut versions: Vec<i64> = applied(&database)
+        .await?
+        .iter()
+        .map(|step| step.version)
+        .collect();
     versions.sort_unstable();
     let kept = versions.len().saturating_sub(steps.unwrap_or(1));
     let target = kept.checked_sub(1).map_or(0, |last| versions[last]);
-    migrator
-        .undo(&mut connection, target)
-        .await
-        .map_err(explain)?;
-    connection.close().await?;
-    Ok(())
+    let done = migrator.undo(&database, target).await;
+    database.close().await;
+    done.map_err(explain)
 }
 
 /// All steps in order. Changes nothing in the database.
@@ -77,20 +73,9 @@ pub async fn down(url: &str, steps: Option<usize>) -> Result<()> {
 /// When the database is away.
 pub async fn status(url: &str) -> Result<Vec<Step>> {
     let migrator = migrator().await?;
-    let mut connection = connect(url).await?;
-    let begun: bool = sqlx::query_scalar("select to_regclass($1) is not null")
-        .bind(TABLE)
-        .fetch_one(&mut connection)
-        .await?;
-    let applied = if begun {
-        connection
-            .list_applied_migrations(TABLE)
-            .await
-            .map_err(explain)?
-    } else {
-        Vec::new()
-    };
-    connection.close().await?;
+    let database = connect(url).await?;
+    let applied = applied(&database).await?;
+    database.close().await;
     let known = migrator
         .iter()
         .filter(|step| step.migration_type.is_up_migration());
@@ -133,15 +118,36 @@ async fn migrator() -> Result<Migrator> {
         .with_context(|| format!("cannot read the migrations in {}", folder.display()))
 }
 
-async fn connect(url: &str) -> Result<PgConnection> {
-    let mut connection = PgConnection::connect(url)
-        .await
-        .context("cannot connect to the database: is it running, and is the URL right?")?;
+/// One connection, in a pool only because that is what sqlx can share with other tasks.
+async fn connect(url: &str) -> Result<PgPool> {
     // The URL of the service may bound its statements; building an index on a large table takes longer.
-    sqlx::raw_sql("set statement_timeout = 0")
-        .execute(&mut connection)
+    let options = url
+        .parse::<PgConnectOptions>()
+        .map_err(|_| anyhow!("the database URL is not one"))?
+        .options([("statement_timeout", "0")]);
+    PgPoolOptions::new()
+        .max_connections(1)
+        // A server that is just starting is waited for.
+        .acquire_timeout(Duration::from_secs(10))
+        .connect_with(options)
+        .await
+        .context("cannot connect to the database: is it running, and is the URL right?")
+}
+
+/// The steps that the database has. Changes nothing in it, not even where migrating has never begun.
+async fn applied(database: &PgPool) -> Result<Vec<AppliedMigration>> {
+    let begun: bool = sqlx::query_scalar("select to_regclass($1) is not null")
+        .bind(TABLE)
+        .fetch_one(database)
         .await?;
-    Ok(connection)
+    if !begun {
+        return Ok(Vec::new());
+    }
+    let mut connection = database.acquire().await?;
+    connection
+        .list_applied_migrations(TABLE)
+        .await
+        .map_err(explain)
 }
 
 fn explain(error: MigrateError) -> anyhow::Error {
