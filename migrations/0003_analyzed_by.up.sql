@@ -3,6 +3,14 @@ alter table thought_diaries
     add column analyzed_by varchar(16)
     constraint thought_diaries_analyzed_by_check check (analyzed_by in ('model', 'lexicon'));
 
+-- PL/pgSQL, so that it is called where it is needed and not inlined into every plan.
+create function escape_html(plain text) returns text
+language plpgsql immutable strict parallel safe as $$
+begin
+    return replace(replace(replace(replace(replace(plain,
+        '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;'), '''', '&#39;');
+end $$;
+
 comment on column thought_diaries.analyzed_content is
     'The content, HTML-escaped, with spans of class positive and negative as its only tags. Trusted only where analyzed_by is set.';
 
@@ -16,7 +24,7 @@ with adopted as (
             and replace(replace(replace(
                     regexp_replace(analyzed_content, '<span class="(positive|negative)">|</span>', '', 'g'),
                 '&quot;', '"'), '&#39;', ''''), '&#x27;', '''')
-            = replace(replace(replace(content, '&', '&amp;'), '<', '&lt;'), '>', '&gt;') as safe,
+            = replace(replace(escape_html(content), '&quot;', '"'), '&#39;', '''') as safe,
         (select count(*) from regexp_matches(analyzed_content, '<span class="positive">', 'g')) as positive,
         (select count(*) from regexp_matches(analyzed_content, '<span class="negative">', 'g')) as negative
     from thought_diaries

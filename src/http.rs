@@ -7,11 +7,11 @@ use std::{
 
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use serde::{Serialize, de::DeserializeOwned};
 use spin_sdk::{
-    http::{FromRequest, IntoResponse, body::IncomingBodyExt as _},
+    http::{IntoResponse, body::IncomingBodyExt as _},
     wasip3::{
         http::types::{ErrorCode, Request as RawRequest, Response as RawResponse},
         http_compat::IncomingRequestBody,
@@ -35,8 +35,12 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request on its way through a component.
 pub struct Request {
-    parts: Parts,
-    body: Option<IncomingRequestBody>,
+    method: Method,
+    path: String,
+    query: String,
+    headers: HeaderMap,
+    /// Taken when the body is read.
+    raw: Option<RawRequest>,
     id: String,
     component: &'static str,
     common: &'static Common,
@@ -44,9 +48,38 @@ pub struct Request {
 }
 
 impl Request {
+    /// Takes over what the host gives. Headers that cannot be represented are left out.
+    fn new(raw: RawRequest, component: &'static str, common: &'static Common) -> Self {
+        let target = raw.get_path_with_query().unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let headers: HeaderMap = raw
+            .get_headers()
+            .copy_all()
+            .into_iter()
+            .filter_map(|(name, value)| {
+                Some((
+                    HeaderName::from_bytes(name.as_bytes()).ok()?,
+                    HeaderValue::from_maybe_shared(Bytes::from(value)).ok()?,
+                ))
+            })
+            .collect();
+        Self {
+            // A method that is no method is one that no route takes.
+            method: raw.get_method().try_into().unwrap_or(Method::CONNECT),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            id: request_id(&headers),
+            headers,
+            raw: Some(raw),
+            component,
+            common,
+            answer_headers: HeaderMap::new(),
+        }
+    }
+
     /// The method, with HEAD read as GET: the host leaves the body of the answer out.
     pub fn method(&self) -> &Method {
-        match self.parts.method {
+        match self.method {
             Method::HEAD => &Method::GET,
             ref method => method,
         }
@@ -54,18 +87,17 @@ impl Request {
 
     /// The path split at its slashes: `/a/b` is `["a", "b"]`. Not percent-decoded, as no route needs it.
     pub fn segments(&self) -> Vec<&str> {
-        self.parts.uri.path().split('/').skip(1).collect()
+        self.path.split('/').skip(1).collect()
     }
 
     /// The query's pairs in order, percent-decoded.
     pub fn query(&self) -> impl Iterator<Item = (String, String)> {
-        url::form_urlencoded::parse(self.parts.uri.query().unwrap_or_default().as_bytes())
-            .into_owned()
+        url::form_urlencoded::parse(self.query.as_bytes()).into_owned()
     }
 
     /// The request's own headers; those that Spin adds come last.
     pub fn headers(&self) -> &HeaderMap {
-        &self.parts.headers
+        &self.headers
     }
 
     /// What `X-Request-Id` of the answer will say.
@@ -75,7 +107,7 @@ impl Request {
 
     /// The address that limits are counted by, as `trusted_proxy_hops` has it.
     pub fn client(&self) -> IpAddr {
-        client(&self.parts.headers, self.common.trusted_proxy_hops)
+        client(&self.headers, self.common.trusted_proxy_hops)
     }
 
     /// Sets a header that the answer will carry, whether the handler succeeds or fails.
@@ -95,7 +127,7 @@ impl Request {
     /// `payload_too_large` past [`BODY_LIMIT`], and `validation_error` when it
     /// is not JSON or does not have the shape of `T`.
     pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
-        if !is_json(&self.parts.headers) {
+        if !is_json(&self.headers) {
             return Err(Error::UnsupportedMediaType);
         }
         let bytes = self.bytes().await?;
@@ -112,13 +144,16 @@ impl Request {
 
     /// Reads the body up to [`BODY_LIMIT`], and no further.
     async fn bytes(&mut self) -> Result<Vec<u8>, Error> {
-        if declared_length(&self.parts.headers).is_some_and(|length| length > BODY_LIMIT as u128) {
+        if declared_length(&self.headers).is_some_and(|length| length > BODY_LIMIT as u128) {
             return Err(Error::PayloadTooLarge);
         }
         let mut bytes = Vec::new();
-        let Some(mut body) = self.body.take() else {
+        let Some(raw) = self.raw.take() else {
             return Ok(bytes);
         };
+        // The SDK refuses lengths that it cannot represent, and contradicting ones.
+        let mut body = IncomingRequestBody::new(raw)
+            .map_err(|_| Error::invalid("body", "has a Content-Length that is not valid"))?;
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Error::invalid("body", "did not arrive whole"))?;
             if let Some(data) = frame.data_ref() {
@@ -165,61 +200,41 @@ pub async fn serve(
     component: &'static str,
     route: impl AsyncFnOnce(&mut Request) -> Result<Response, Error>,
 ) -> Result<RawResponse, ErrorCode> {
-    let headers = raw_headers(&raw);
-    let id = request_id(&headers);
     let (common, misconfigured) = match Common::get().await {
         Ok(common) => (common, None),
         Err(error) => (Common::bare(), Some(error)),
     };
-    let mut answer_headers = HeaderMap::new();
-    let outcome = match (misconfigured, spin_sdk::http::Request::from_request(raw)) {
-        (Some(error), _) => Err(error),
-        (None, Err(_)) => Err(unreadable(&headers)),
-        (None, Ok(request)) if request.method() == Method::OPTIONS => Ok(no_content()),
-        (None, Ok(request)) => {
-            let (parts, body) = request.into_parts();
-            let mut request = Request {
-                parts,
-                body: Some(body),
-                id: id.clone(),
-                component,
-                common,
-                answer_headers,
-            };
-            let outcome = route(&mut request).await;
-            answer_headers = request.answer_headers;
-            outcome
-        }
+    let mut request = Request::new(raw, component, common);
+    let outcome = match misconfigured {
+        Some(error) => Err(error),
+        None if request.method == Method::OPTIONS => Ok(no_content()),
+        None => route(&mut request).await,
     };
     let mut response = outcome.unwrap_or_else(|error| {
         if let Some(cause) = error.cause() {
-            log::write(log::Level::Error, component, &id, cause);
+            request.log(log::Level::Error, cause);
         }
         error.into()
     });
     if log::enabled(log::Level::Debug) {
-        let status = response.status();
-        log::write(
-            log::Level::Debug,
-            component,
-            &id,
-            &format!("answered {status}"),
-        );
+        let Request { method, path, .. } = &request;
+        let status = response.status().as_u16();
+        request.log(log::Level::Debug, &format!("{method} {path} {status}"));
     }
-    response.headers_mut().extend(answer_headers);
-    complete(&mut response, &headers, &id, common);
+    complete(&mut response, request);
     response.map(Full::new).into_response()
 }
 
 /// Adds what every answer carries.
-fn complete(response: &mut Response, request: &HeaderMap, id: &str, common: &Common) {
+fn complete(response: &mut Response, request: Request) {
     let length = response.body().len();
     let has_body = response.status() != StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
+    headers.extend(request.answer_headers);
     if has_body {
         headers.insert(header::CONTENT_LENGTH, length.into());
     }
-    if let Ok(id) = HeaderValue::from_str(id) {
+    if let Ok(id) = HeaderValue::try_from(request.id) {
         headers.insert(X_REQUEST_ID, id);
     }
     for (name, value) in [
@@ -237,13 +252,13 @@ fn complete(response: &mut Response, request: &HeaderMap, id: &str, common: &Com
             .entry(name)
             .or_insert(HeaderValue::from_static(value));
     }
-    if came_over_tls(request, common.trusted_proxy_hops) {
+    if came_over_tls(&request.headers, request.common.trusted_proxy_hops) {
         headers.insert(
             header::STRICT_TRANSPORT_SECURITY,
             HeaderValue::from_static("max-age=31536000; includeSubDomains"),
         );
     }
-    allow_origin(headers, request, common);
+    allow_origin(headers, &request.headers, request.common);
 }
 
 /// Lets browsers of the listed origins read the answer.
@@ -306,28 +321,6 @@ pub fn timestamp(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// The headers of a request that may turn out unreadable as a whole; those that cannot be read are left out.
-fn raw_headers(raw: &RawRequest) -> HeaderMap {
-    raw.get_headers()
-        .copy_all()
-        .into_iter()
-        .filter_map(|(name, value)| {
-            Some((
-                HeaderName::from_bytes(name.as_bytes()).ok()?,
-                HeaderValue::from_bytes(&value).ok()?,
-            ))
-        })
-        .collect()
-}
-
-/// The error for a request that the SDK cannot represent, most often for its `Content-Length`.
-fn unreadable(headers: &HeaderMap) -> Error {
-    match declared_length(headers) {
-        Some(length) if length > BODY_LIMIT as u128 => Error::PayloadTooLarge,
-        _ => Error::invalid("request", "is not a valid HTTP request"),
-    }
-}
-
 fn declared_length(headers: &HeaderMap) -> Option<u128> {
     headers
         .get(header::CONTENT_LENGTH)?
@@ -343,10 +336,7 @@ fn request_id(headers: &HeaderMap) -> String {
         .get(X_REQUEST_ID)
         .and_then(|value| value.to_str().ok())
         .filter(|id| is_sane_id(id))
-        .map_or_else(
-            || format!("{:016x}{:016x}", get_random_u64(), get_random_u64()),
-            str::to_owned,
-        )
+        .map_or_else(|| format!("{:016x}", get_random_u64()), str::to_owned)
 }
 
 fn is_sane_id(id: &str) -> bool {

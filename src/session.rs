@@ -2,7 +2,7 @@
 //!
 //! A login is a row of `sessions`; the tokens only carry its id. A token that
 //! verifies here is therefore not yet good: the statement that does the work
-//! joins [`LIVE_SESSION`], so that a logout holds at once on every instance.
+//! asks whether it is [`LIVE`], so that a logout holds at once on every instance.
 
 use chrono::Utc;
 use http::header;
@@ -24,13 +24,10 @@ pub const REFRESH_TTL: i64 = 7 * 24 * 60 * 60;
 /// Bytes that HS256 needs of a key.
 const KEY_BYTES: usize = 32;
 
-/// The CTE that every protected statement starts with: `live_session` has the
-/// row of the login when it still lives. Its parameters are `$1` and `$2`, from
-/// [`Session::parameters`].
-pub const LIVE_SESSION: &str = "live_session as (
-    select user_id from sessions
-    where id = $1 and user_id = $2 and expires_at > (now() at time zone 'utc')
-)";
+/// The condition under which a login of `sessions` still lives. Every protected
+/// statement has it; its parameters are `$1`, the login, and `$2`, the user,
+/// from [`Session::parameters`]. Where it holds, `$2` may be relied upon.
+pub const LIVE: &str = "sessions.id = $1 and sessions.user_id = $2 and sessions.expires_at > now()";
 
 /// Which of a login's two tokens this is. Neither is accepted in the other's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +58,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// The parameters `$1` and `$2` of [`LIVE_SESSION`], followed by the statement's own.
+    /// The parameters `$1` and `$2` of [`LIVE`], followed by the statement's own.
     pub fn parameters(&self, own: impl IntoIterator<Item = ParameterValue>) -> Vec<ParameterValue> {
         [
             ParameterValue::Uuid(self.id.clone()),

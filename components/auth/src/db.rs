@@ -4,7 +4,7 @@ use spin_sdk::pg::{DbValue, ParameterValue};
 use thought_diary::{
     Error,
     pg::{Database, column},
-    session::{LIVE_SESSION, REFRESH_TTL, Session},
+    session::{LIVE, REFRESH_TTL, Session},
 };
 
 use crate::user::{Email, User};
@@ -97,13 +97,13 @@ pub async fn create_session(
             "-- auth::db::create_session()
             with expired as (
                 delete from sessions
-                where user_id = $1 and expires_at <= (now() at time zone 'utc')
+                where user_id = $1 and expires_at <= now()
             ), rehashed as (
                 update users set password_hash = $4
                 where id = $1 and password_hash = $3
             )
             insert into sessions (user_id, expires_at)
-            select id, (now() at time zone 'utc') + $2 * interval '1 second'
+            select id, now() + $2 * interval '1 second'
             from users where id = $1
             returning id::text",
             vec![
@@ -133,11 +133,11 @@ pub async fn session_user(database: &Database, session: &Session) -> Result<User
     let statement = format!(
         concat!(
             "-- auth::db::session_user()
-            with {} select ",
+            select ",
             user_columns!("users"),
-            " from users join live_session on users.id = live_session.user_id"
+            " from users join sessions on users.id = sessions.user_id where {}"
         ),
-        LIVE_SESSION
+        LIVE
     );
     let row = database.row(&statement, session.parameters([])).await?;
     user(&row.ok_or(Error::TokenRevoked)?, 0)
@@ -150,8 +150,7 @@ pub async fn session_user(database: &Database, session: &Session) -> Result<User
 pub async fn end_session(database: &Database, session: &Session) -> Result<(), Error> {
     let statement = format!(
         "-- auth::db::end_session()
-        with {LIVE_SESSION}
-        delete from sessions using live_session where sessions.id = $1
+        delete from sessions where {LIVE}
         returning 1"
     );
     let row = database.row(&statement, session.parameters([])).await?;

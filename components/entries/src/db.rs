@@ -3,11 +3,12 @@
 //! Postgres builds the JSON of the answer: one row and one column cross to the
 //! component instead of nine columns a diary.
 
+use serde::Serialize;
 use spin_sdk::pg::{DbValue, ParameterValue};
 use thought_diary::{
     Error,
     pg::{Database, column},
-    session::{LIVE_SESSION, Session},
+    session::{LIVE, Session},
 };
 
 use crate::{
@@ -19,18 +20,15 @@ use crate::{
 /// JSON text from Postgres, ready to be sent.
 pub type Json = String;
 
-/// The columns of a diary as the contract shows it. An entry that nobody
-/// analysed shows its own text, escaped, and no marks.
+/// The columns of a diary as the contract shows it; `diary_page` in `migrations/` has them too. An entry that nobody
+/// analysed shows its own text, escaped; what the column holds is not trusted.
 const DIARY: &str = r#"id, content,
-    case when analyzed_by is null
-        then replace(replace(replace(replace(replace(content,
-            '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;'), '''', '&#39;')
-        else analyzed_content end as analyzed_content,
-    case when analyzed_by is null then 0 else positive_count end as positive_count,
-    case when analyzed_by is null then 0 else negative_count end as negative_count,
-    case when analyzed_by is null or positive_count = negative_count then 'neutral'
-        when positive_count > negative_count then 'positive'
-        else 'negative' end as sentiment,
+    case when analyzed_by is null then escape_html(content) else analyzed_content end
+        as analyzed_content,
+    positive_count, negative_count,
+    case when positive_count > negative_count then 'positive'
+        when positive_count < negative_count then 'negative'
+        else 'neutral' end as sentiment,
     analyzed_by,
     to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at,
     to_char(updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as updated_at"#;
@@ -43,28 +41,15 @@ pub struct Listed {
     pub items: Json,
 }
 
-/// Reads a page.
+/// Reads a page. The statement is a function in the database, where its plan is kept.
 ///
 /// # Errors
 /// `token_revoked` when the login has ended.
 pub async fn list(database: &Database, session: &Session, page: &Page) -> Result<Listed, Error> {
-    let statement = format!(
-        "-- entries::db::list()
-        with {LIVE_SESSION}
-        select
-            coalesce((select total_entries from user_stats where user_id = owner.user_id), 0),
-            (
-                select coalesce(json_agg(diary), '[]')::text from (
-                    select {DIARY} from thought_diaries
-                    where user_id = owner.user_id
-                    order by thought_diaries.created_at desc, thought_diaries.id desc
-                    limit $3 offset $4
-                ) diary
-            )
-        from live_session owner"
-    );
+    let statement = "-- entries::db::list()
+        select total, items from diary_page($1, $2, $3, $4)";
     let parameters = session.parameters([page.per_page.into(), page.offset().into()]);
-    let row = database.row(&statement, parameters).await?;
+    let row = database.row(statement, parameters).await?;
     let row = row.ok_or(Error::TokenRevoked)?;
     Ok(Listed {
         total: column(&row, 0)?,
@@ -84,10 +69,10 @@ pub async fn create(
 ) -> Result<(i32, Json), Error> {
     let statement = format!(
         "-- entries::db::create()
-        with {LIVE_SESSION}, diary as (
+        with diary as (
             insert into thought_diaries
                 (user_id, content, analyzed_content, positive_count, negative_count, analyzed_by)
-            select user_id, $3, $4, $5, $6, $7 from live_session
+            select $2, $3, $4, $5, $6, $7 from sessions where {LIVE}
             returning *
         ), counted as (
             insert into user_stats as stats
@@ -116,14 +101,11 @@ pub async fn create(
 pub async fn read(database: &Database, session: &Session, id: Id) -> Result<Json, Error> {
     let statement = format!(
         "-- entries::db::read()
-        with {LIVE_SESSION}, target as (
-            select * from thought_diaries where id = $3
-        )
-        select target.user_id = owner.user_id, (
+        select (select user_id = $2 from thought_diaries where id = $3), (
             select row_to_json(diary)::text
-            from (select {DIARY} from target where user_id = owner.user_id) diary
+            from (select {DIARY} from thought_diaries where id = $3 and user_id = $2) diary
         )
-        from live_session owner left join target on true"
+        from sessions where {LIVE}"
     );
     let parameters = session.parameters([id.get().into()]);
     own(database.row(&statement, parameters).await?)
@@ -143,13 +125,10 @@ pub async fn update(
     // The old mood is read under a lock: of two changes at once, the second starts from what the first left.
     let statement = format!(
         "-- entries::db::update()
-        with {LIVE_SESSION}, target as (
-            select user_id from thought_diaries where id = $8
-        ), old as (
-            select id, user_id, positive_count, negative_count
-            from thought_diaries join live_session using (user_id)
-            where id = $8
-            for update of thought_diaries
+        with old as (
+            select id, positive_count, negative_count from thought_diaries
+            where id = $8 and user_id = $2 and exists (select from sessions where {LIVE})
+            for update
         ), diary as (
             update thought_diaries set
                 content = $3, analyzed_content = $4,
@@ -166,14 +145,14 @@ pub async fn update(
                     + (diary.positive_count < diary.negative_count)::int
                     - (old.positive_count < old.negative_count)::int
             from diary join old using (id)
-            where stats.user_id = diary.user_id
+            where stats.user_id = $2
                 and sign(diary.positive_count - diary.negative_count)
                     <> sign(old.positive_count - old.negative_count)
         )
-        select target.user_id = owner.user_id, (
+        select (select user_id = $2 from thought_diaries where id = $8), (
             select row_to_json(diary)::text from (select {DIARY} from diary) diary
         )
-        from live_session owner left join target on true"
+        from sessions where {LIVE}"
     );
     let own_parameters = written(content, analysis)
         .into_iter()
@@ -190,12 +169,10 @@ pub async fn update(
 pub async fn delete(database: &Database, session: &Session, id: Id) -> Result<(), Error> {
     let statement = format!(
         "-- entries::db::delete()
-        with {LIVE_SESSION}, target as (
-            select user_id from thought_diaries where id = $3
-        ), diary as (
-            delete from thought_diaries using live_session
-            where id = $3 and thought_diaries.user_id = live_session.user_id
-            returning thought_diaries.*
+        with diary as (
+            delete from thought_diaries
+            where id = $3 and user_id = $2 and exists (select from sessions where {LIVE})
+            returning *
         ), counted as (
             update user_stats stats set
                 total_entries = stats.total_entries - 1,
@@ -203,34 +180,45 @@ pub async fn delete(database: &Database, session: &Session, id: Id) -> Result<()
                     - (diary.positive_count > diary.negative_count)::int,
                 negative_entries = stats.negative_entries
                     - (diary.positive_count < diary.negative_count)::int
-            from diary where stats.user_id = diary.user_id
+            from diary where stats.user_id = $2
         )
-        select target.user_id = owner.user_id, (select id::text from diary)
-        from live_session owner left join target on true"
+        select (select user_id = $2 from thought_diaries where id = $3), (select id::text from diary)
+        from sessions where {LIVE}"
     );
     let parameters = session.parameters([id.get().into()]);
     own(database.row(&statement, parameters).await?).map(drop)
 }
 
-/// The user's totals, as JSON.
+/// A user's totals.
+#[derive(Serialize)]
+pub struct Totals {
+    total_entries: i64,
+    positive_entries: i64,
+    negative_entries: i64,
+    neutral_entries: i64,
+}
+
+/// Reads the user's totals.
 ///
 /// # Errors
 /// `token_revoked` when the login has ended.
-pub async fn stats(database: &Database, session: &Session) -> Result<Json, Error> {
+pub async fn stats(database: &Database, session: &Session) -> Result<Totals, Error> {
     let statement = format!(
         "-- entries::db::stats()
-        with {LIVE_SESSION}
-        select row_to_json(totals)::text from (
-            select
-                coalesce(total_entries, 0) as total_entries,
-                coalesce(positive_entries, 0) as positive_entries,
-                coalesce(negative_entries, 0) as negative_entries,
-                coalesce(total_entries - positive_entries - negative_entries, 0) as neutral_entries
-            from live_session left join user_stats using (user_id)
-        ) totals"
+        select total_entries, positive_entries, negative_entries
+        from sessions left join user_stats using (user_id) where {LIVE}"
     );
     let row = database.row(&statement, session.parameters([])).await?;
-    column(&row.ok_or(Error::TokenRevoked)?, 0)
+    let row = row.ok_or(Error::TokenRevoked)?;
+    // Null until the first entry is written.
+    let count = |index| Ok::<_, Error>(column::<Option<i64>>(&row, index)?.unwrap_or(0));
+    let (total_entries, positive_entries, negative_entries) = (count(0)?, count(1)?, count(2)?);
+    Ok(Totals {
+        total_entries,
+        positive_entries,
+        negative_entries,
+        neutral_entries: total_entries - positive_entries - negative_entries,
+    })
 }
 
 /// `$3` to `$7` of the statements that write.

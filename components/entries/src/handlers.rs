@@ -3,7 +3,7 @@
 use http::{HeaderValue, StatusCode, header};
 use thought_diary::{
     Error, Request, Response,
-    http::{no_content, raw_json},
+    http::{json, no_content, raw_json},
     session::Kind,
 };
 
@@ -76,5 +76,5 @@ pub async fn stats(request: &mut Request) -> Result<Response, Error> {
     let config = Config::get().await?;
     let session = config.keys.bearer(request, Kind::Access)?;
     let totals = db::stats(&config.database, &session).await?;
-    Ok(raw_json(StatusCode::OK, totals))
+    Ok(json(StatusCode::OK, &totals))
 }
