@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
@@ -27,6 +28,14 @@ fn is_debian(os_release: &str) -> bool {
         .any(|name| matches!(name, "debian" | "ubuntu"))
 }
 
+/// Held while apt works.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Waits until apt is not at work for us: a package installed by half is worse than a moment more.
+pub fn wait_until_idle() {
+    drop(lock(&ONE_AT_A_TIME));
+}
+
 /// Installs packages, without starting the services that they bring.
 ///
 /// # Errors
@@ -36,7 +45,6 @@ pub fn install(packages: &[&str], purpose: &str) -> Result<()> {
     if !is_ours() {
         bail!("{purpose} is missing. Install it: {}", advice(&names));
     }
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _only = lock(&ONE_AT_A_TIME);
     let step = Progress::new().step(&format!("Installing {names} for {purpose}"));
     step.announce();
@@ -92,6 +100,8 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let program = command.get_program().display().to_string();
     let output = command
         .stdin(std::process::Stdio::null())
+        // Ctrl-C in the terminal must not stop it half-way.
+        .process_group(0)
         .output()
         .map_err(|error| format!("cannot start {program}: {error}"))?;
     if output.status.success() {

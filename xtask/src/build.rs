@@ -155,9 +155,12 @@ pub fn host_with(progress: &Progress) -> Result<PathBuf> {
 
 fn build_host(progress: &Progress) -> Result<PathBuf> {
     let mut command = cargo();
+    // `--workspace` makes cargo choose the features of the dependencies as it does
+    // for the tests, so that these need not compile all of them once more.
     command.args([
         "build",
-        "--package",
+        "--workspace",
+        "--bin",
         "host",
         "--message-format",
         "json-render-diagnostics",
@@ -168,7 +171,7 @@ fn build_host(progress: &Progress) -> Result<PathBuf> {
         .filter_map(host_program)
         .next_back()
         .context(
-            "cargo built the host, but did not say where: run `cargo build --package host` to see",
+            "cargo built the host, but did not say where: run `cargo build --workspace --bin host` to see",
         )
 }
 

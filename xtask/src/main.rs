@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{build, migrate, seed, test, up};
+use xtask::{apt, build, migrate, seed, test, up};
 
 /// Everything to do with Thought Diary: build, run, migrate, test
 ///
@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         }
     };
     let ended = runtime.block_on(run(cli.command));
+    apt::wait_until_idle();
     // A build that nobody waits for any more must not hold us up; it ends with this process.
     runtime.shutdown_background();
     match ended {

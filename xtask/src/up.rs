@@ -91,8 +91,8 @@ impl Service {
 }
 
 async fn start(arguments: &Args) -> Result<Service> {
-    ensure_free(arguments.listen)?;
     let claim = Claim::take()?;
+    ensure_free(arguments.listen)?;
     let mut settings = Settings::load()?;
     let kind = arguments.runtime.unwrap_or_else(Kind::detect);
     let progress = Progress::new();
@@ -105,8 +105,8 @@ async fn start(arguments: &Args) -> Result<Service> {
         Kind::Embedded => build::host_with(&progress).map(|_| ()),
         Kind::Spin => Ok(()),
     });
-    let (postgres, redis) =
-        tokio::try_join!(database(&settings, &claim), cache(&settings, &claim))?;
+    let (postgres, redis) = tokio::join!(database(&settings, &claim), cache(&settings, &claim));
+    let (postgres, redis) = (postgres?, redis?);
     settings.set("database_url", postgres.1);
     settings.set("redis_url", redis.1);
     settings.derive_hosts()?;
