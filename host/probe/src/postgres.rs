@@ -95,9 +95,11 @@ pub async fn query(request: Request) -> Value {
 pub async fn query_blocking(request: Request) -> Value {
     let address = address(&request).await;
     let statement = statement(request).await;
-    let found =
-        BlockingConnection::open(&address).and_then(|connection| connection.query(&statement, &[]));
-    match found {
+    let connection = match BlockingConnection::open(&address) {
+        Ok(connection) => connection,
+        Err(error) => return failure(error),
+    };
+    match connection.query(&statement, &[]) {
         Ok(set) => shown(&set.columns, &set.rows),
         Err(error) => failure(error),
     }
