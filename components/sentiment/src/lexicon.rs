@@ -176,6 +176,8 @@ mod tests {
     #[test]
     fn what_comes_after_but_counts_more() {
         assert_marked(&[
+            "I was so [+happy] today, but the train was [-awful].",
+            "I [+love] my job but I [-hate] Mondays.",
             "The food was good but the service was [-terrible].",
             "It rained and I was tired, but the evening was absolutely [+wonderful].",
             "Although I was tired, it was a [+magical] evening.",

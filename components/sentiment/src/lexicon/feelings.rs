@@ -18,8 +18,6 @@ pub struct Feeling {
     pub strength: f32,
     /// The token that turns it into its opposite.
     pub negation: Option<usize>,
-    /// Whether something in the text makes it count less.
-    pub weakened: bool,
 }
 
 /// The feelings of all that is not `muted`, in order. Neutral phrases are among them, with strength 0.
@@ -75,7 +73,6 @@ fn feeling(first: usize, last: usize, strength: f32) -> Feeling {
         last,
         strength,
         negation: None,
-        weakened: false,
     }
 }
 

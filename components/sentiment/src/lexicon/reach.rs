@@ -49,7 +49,6 @@ fn turn_round(feeling: &mut Feeling, negation: &Negation) {
     } else if negation.direct {
         // "Not bad" is good, but faintly so.
         feeling.strength *= -0.5;
-        feeling.weakened = true;
     } else {
         // "Could not solve the problem" still has the problem.
         return;
@@ -249,7 +248,6 @@ impl Path<'_, '_> {
     }
 
     fn only_wished(&self, feeling: &mut Feeling, wish: usize) {
-        feeling.weakened = true;
         if feeling.strength < 0.0 || feeling.negation.is_some() {
             feeling.strength *= 0.7;
         } else if self.text(Some(wish)) == "used" || self.denied_after(feeling) {

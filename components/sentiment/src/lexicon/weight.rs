@@ -122,13 +122,13 @@ fn scale(feelings: &mut [Feeling], tokens: std::ops::Range<usize>, factor: f32) 
         .filter(|feeling| tokens.contains(&feeling.first))
     {
         feeling.strength *= factor;
-        feeling.weakened |= factor < 1.0;
     }
 }
 
 /// One side outweighs the other when it is this many times as heavy.
 const OUTWEIGHS: f32 = 1.3;
-/// Stronger feelings keep their mark whatever else the text says, unless something weakens them.
+/// Stronger feelings keep their mark whatever else the text says: who was happy wants to see that,
+/// even where the sentence ends badly.
 const FAINT: f32 = 1.3;
 
 /// Where one side outweighs the other but does not outnumber it, leaves out the faintest of the other.
@@ -157,9 +157,7 @@ pub fn settle(feelings: &mut Vec<Feeling>) {
         let faintest = feelings
             .iter()
             .enumerate()
-            .filter(|(_, one)| {
-                one.strength * heavy < 0.0 && (one.weakened || one.strength.abs() < FAINT)
-            })
+            .filter(|(_, one)| one.strength * heavy < 0.0 && one.strength.abs() < FAINT)
             .min_by(|(_, a), (_, b)| a.strength.abs().total_cmp(&b.strength.abs()))
             .map(|(index, _)| index);
         let Some(faintest) = faintest else {
