@@ -1,1 +1,1 @@
-//! e2e.
+//! Nothing: this package is its tests.
