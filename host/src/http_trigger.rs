@@ -1,7 +1,9 @@
 //! The HTTP server: takes requests from outside, and calls from component to component, to instances.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -27,16 +29,22 @@ const COMPONENT_ADDRESS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 /// Serves `app` on `listener` until the process ends.
-pub async fn serve(app: Arc<App>, listener: TcpListener) -> Result<()> {
+pub async fn serve(app: Arc<App>, listener: TcpListener) {
     loop {
-        let (stream, client) = accept(&listener).await?;
-        tokio::spawn(serve_connection(app.clone(), stream, client));
+        match accept(&listener).await {
+            Ok((stream, client)) => _ = tokio::spawn(serve_connection(app.clone(), stream, client)),
+            Err(error) => {
+                // Out of files, most likely: connections that end give some back.
+                tracing::error!("cannot accept a connection: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
     }
 }
 
 /// The socket stays as it comes: Spin does not set TCP_NODELAY either.
-async fn accept(listener: &TcpListener) -> Result<(TcpStream, SocketAddr)> {
-    listener.accept().await.context("cannot accept connections")
+async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    listener.accept().await
 }
 
 async fn serve_connection(app: Arc<App>, stream: TcpStream, client: SocketAddr) {

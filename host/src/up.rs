@@ -1,11 +1,12 @@
 //! `host up`: reads the options, starts the application, and ends with a signal.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -22,7 +23,7 @@ pub struct Up {
     #[arg(short = 'f', long = "from", default_value = "spin.toml")]
     from: PathBuf,
     /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, env = "SPIN_HTTP_LISTEN_ADDR", default_value = "127.0.0.1:3000")]
+    #[arg(long, env = "SPIN_HTTP_LISTEN_ADDR", default_value = "127.0.0.1:3000", value_parser = listen_address)]
     listen: SocketAddr,
     /// Limits and other settings of the host
     #[arg(long, env = "RUNTIME_CONFIG_FILE")]
@@ -41,6 +42,16 @@ pub struct Up {
     quiet: bool,
 }
 
+/// Takes names too; of `localhost` the IPv4 address, as Spin does.
+fn listen_address(text: &str) -> Result<SocketAddr> {
+    let addresses: Vec<_> = text.to_socket_addrs()?.collect();
+    let local = addresses
+        .iter()
+        .find(|address| address.ip() == Ipv4Addr::LOCALHOST);
+    let address = local.or(addresses.first());
+    address.copied().context("has no address")
+}
+
 fn name_and_value(text: &str) -> Result<(String, String)> {
     let (name, value) = text.split_once('=').context("must be NAME=VALUE")?;
     ensure!(!name.is_empty(), "must be NAME=VALUE");
@@ -57,6 +68,7 @@ impl Up {
     /// Runs until a signal comes. Requests that are being answered then are given up, as in Spin.
     pub async fn run(self) -> Result<()> {
         start_logging();
+        raise_file_limit();
         // Both TLS back ends of rustls may be compiled in, so one has to be named.
         rustls::crypto::ring::default_provider()
             .install_default()
@@ -72,10 +84,11 @@ impl Up {
         app.own_address.get_or_init(|| address);
         tell_routes(&app, address);
         tokio::select! {
-            served = http_trigger::serve(app, listener) => served,
-            _ = terminate.recv() => Ok(()),
-            _ = interrupt.recv() => Ok(()),
+            () = http_trigger::serve(app, listener) => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
+        Ok(())
     }
 
     fn load(self) -> Result<Arc<App>> {
@@ -111,6 +124,15 @@ fn chosen(
         Some(path) if path.as_os_str().is_empty() => None,
         Some(path) => Some(path.to_owned()),
         None => default,
+    }
+}
+
+/// Each connection is a file, and the usual limit is about a thousand.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!("the limit on open files stays as it is: {error}");
     }
 }
 

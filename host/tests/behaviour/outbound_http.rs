@@ -109,8 +109,8 @@ fn nobody_listening_is_a_refused_connection() {
     assert_eq!(answer.error(), "ErrorCode::ConnectionRefused");
 }
 
-#[test]
-fn an_answer_that_is_not_http_is_a_protocol_error() {
+/// A server that answers something else than HTTP or TLS.
+fn start_nonsense() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     thread::spawn(move || {
@@ -118,9 +118,23 @@ fn an_answer_that_is_not_http_is_a_protocol_error() {
             _ = stream.write_all(b"nonsense\r\n\r\n");
         }
     });
+    address
+}
+
+#[test]
+fn an_answer_that_is_not_http_is_a_protocol_error() {
+    let address = start_nonsense();
     let start = Start::probe().variable("http_host", &format!("http://{address}"));
     let answer = start.serve().get(&format!("/fetch?url=http://{address}/"));
     assert_eq!(answer.error(), "ErrorCode::HttpProtocolError");
+}
+
+#[test]
+fn an_answer_that_is_not_tls_is_a_tls_error() {
+    let address = start_nonsense();
+    let start = Start::probe().variable("http_host", &format!("https://{address}"));
+    let answer = start.serve().get(&format!("/fetch?url=https://{address}/"));
+    assert_eq!(answer.error(), "ErrorCode::TlsProtocolError");
 }
 
 #[test]
