@@ -66,25 +66,34 @@ async fn test(arguments: &Args) -> Result<()> {
     components.await??;
     let host: PathBuf = host.await??;
 
-    let mut command = cargo();
-    command
-        .args(["test", "--workspace", "--no-fail-fast", "--"])
-        .args(&arguments.filters);
-    command
-        .env("TEST_DATABASE_URL", postgres.create_database("test").await?)
-        .env("TEST_REDIS_URL", redis.url(0))
-        .env("E2E_RUNTIME", arguments.runtime.to_string())
-        .env("XTASK_HOST", host)
-        .env_remove("TEST_RUNTIME");
-    if let Some(spin) = spin {
-        command.env("TEST_RUNTIME", spin);
+    let database = postgres.create_database("test").await?;
+    let mut passed = true;
+    // The end-to-end tests take one filter at a time.
+    let filters = arguments
+        .filters
+        .chunks(1)
+        .chain(arguments.filters.is_empty().then_some(&[][..]));
+    for filter in filters {
+        let mut command = cargo();
+        command
+            .args(["test", "--workspace", "--no-fail-fast", "--"])
+            .args(filter);
+        command
+            .env("TEST_DATABASE_URL", &database)
+            .env("TEST_REDIS_URL", redis.url(0))
+            .env("E2E_RUNTIME", arguments.runtime.to_string())
+            .env("XTASK_HOST", &host)
+            .env_remove("TEST_RUNTIME");
+        if let Some(spin) = &spin {
+            command.env("TEST_RUNTIME", spin);
+        }
+        passed &= run_to_end(command).await?.success();
     }
-    let status = run_to_end(command).await?;
     postgres.stop().await?;
     redis.stop().await?;
     ensure!(
-        status.success(),
-        "tests failed: the lines `failures:` above name them"
+        passed,
+        "tests failed: the lines after `failures:` above name them"
     );
     Ok(())
 }
