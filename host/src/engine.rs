@@ -10,8 +10,9 @@ use crate::bindings;
 use crate::instances::HostState;
 use crate::manifest;
 
-/// How many instances may live at once.
+/// How many instances may live at once, unless the variable of Spin's says otherwise.
 const MAX_INSTANCES: u32 = 1_000;
+const MAX_INSTANCES_VARIABLE: &str = "SPIN_MAX_INSTANCE_COUNT";
 
 /// An engine that keeps compiled code in the user's cache and takes instances from a pool.
 pub fn new() -> Result<Engine> {
@@ -19,7 +20,7 @@ pub fn new() -> Result<Engine> {
     config.wasm_component_model(true);
     config.wasm_component_model_async(true);
     config.cache(Some(Cache::from_file(None)?));
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(max_instances()?)));
     // Without the address space that the pool reserves, instances are made one by one.
     Engine::new(&config).or_else(|_| {
         config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
@@ -27,13 +28,22 @@ pub fn new() -> Result<Engine> {
     })
 }
 
-fn pool() -> PoolingAllocationConfig {
+fn max_instances() -> Result<u32> {
+    match std::env::var(MAX_INSTANCES_VARIABLE) {
+        Ok(value) => value
+            .parse()
+            .with_context(|| format!("{MAX_INSTANCES_VARIABLE} must be a number")),
+        Err(_) => Ok(MAX_INSTANCES),
+    }
+}
+
+fn pool(max_instances: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
-    pool.total_component_instances(MAX_INSTANCES)
-        .total_memories(MAX_INSTANCES)
-        .total_tables(2 * MAX_INSTANCES)
-        .total_stacks(MAX_INSTANCES)
-        .total_core_instances(4 * MAX_INSTANCES)
+    pool.total_component_instances(max_instances)
+        .total_memories(max_instances)
+        .total_tables(2 * max_instances)
+        .total_stacks(max_instances)
+        .total_core_instances(4 * max_instances)
         .table_elements(100_000)
         .max_component_instance_size(10 << 20)
         .max_core_instance_size(10 << 20)

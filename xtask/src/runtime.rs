@@ -21,6 +21,9 @@ use crate::settings::PREFIX;
 
 /// The first start compiles the components, which takes its time on a slow machine.
 const READY_WITHIN: Duration = Duration::from_secs(180);
+/// A thousand clients that arrive at once at an idle service start an instance
+/// each; with both runtimes' own limit of a thousand, one more is answered 500.
+const MAX_INSTANCES: (&str, &str) = ("SPIN_MAX_INSTANCE_COUNT", "4000");
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// What runs the components.
@@ -198,6 +201,10 @@ fn command(program: &Path, options: &Options) -> Result<Command> {
     }
     for (name, value) in &options.variables {
         command.env(format!("{PREFIX}{}", name.to_ascii_uppercase()), value);
+    }
+    let (name, value) = MAX_INSTANCES;
+    if std::env::var_os(name).is_none() {
+        command.env(name, value);
     }
     // Both runtimes read `.env` where they stand; the state folder has none.
     command
