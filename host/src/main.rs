@@ -28,8 +28,6 @@ mod tls;
 mod up;
 mod variables;
 
-use std::process::ExitCode;
-
 use clap::Parser;
 
 /// Runs Spin HTTP applications on wasmtime, with the same options as Spin.
@@ -41,13 +39,15 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() {
     let Command::Up(up) = Command::parse();
-    match up.run().await {
-        Ok(()) => ExitCode::SUCCESS,
+    let code = match up.run().await {
+        Ok(()) => 0,
         Err(error) => {
             eprintln!("Error: {error:#}");
-            ExitCode::FAILURE
+            1
         }
-    }
+    };
+    // Leaving at once gives up the requests being answered without reporting each as failed.
+    std::process::exit(code)
 }

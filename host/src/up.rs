@@ -1,6 +1,7 @@
 //! `host up`: reads the options, starts the application, and ends with a signal.
 
 use std::collections::HashMap;
+use std::io::IsTerminal;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -136,10 +137,12 @@ fn raise_file_limit() {
     }
 }
 
+/// Warnings stay out unless RUST_LOG asks for them, as in Spin: every client that hangs up is one.
 fn start_logging() {
     let filter = EnvFilter::try_from_default_env();
     tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("warn")))
+        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("error")))
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
 }
