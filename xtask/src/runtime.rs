@@ -100,7 +100,7 @@ fn spin_version(text: &str) -> Option<(u32, u32)> {
 /// What to run, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The `spin.toml`; a `runtime-config.toml` beside it is used.
+    /// The `spin.toml`. The limits are those of the repository's `runtime-config.toml`.
     pub manifest: PathBuf,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
@@ -186,13 +186,12 @@ fn command(program: &Path, options: &Options) -> Result<Command> {
     let state_dir = std::path::absolute(&options.state_dir)?;
     std::fs::create_dir_all(&state_dir)
         .with_context(|| format!("cannot make {}", state_dir.display()))?;
+    raise_open_files();
     let mut command = Command::new(program);
     command.arg("up").arg("--from").arg(&manifest);
     command.args(["--listen", &options.listen.to_string()]);
-    let limits = manifest.with_file_name("runtime-config.toml");
-    if limits.exists() {
-        command.arg("--runtime-config-file").arg(limits);
-    }
+    let limits = crate::workspace().join("runtime-config.toml");
+    command.arg("--runtime-config-file").arg(limits);
     command.arg("--state-dir").arg(&state_dir);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with(PREFIX) {
@@ -212,6 +211,15 @@ fn command(program: &Path, options: &Options) -> Result<Command> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     Ok(command)
+}
+
+/// The usual limit of 1,024 would be reached by a thousand connections. Children inherit what is set here.
+fn raise_open_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // macOS has no limit by this name that it would grant; then things stay as they are.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(65_536).max(soft), hard);
+    }
 }
 
 fn follow(running: &mut Running, log: &Log, shown: &Arc<AtomicBool>) {
