@@ -1,19 +1,50 @@
-//! A time limit around any host call.
+//! Time limits around host calls.
+//!
+//! The host has none of its own on Postgres and Redis calls and waits ten
+//! minutes on HTTP, so every call that leaves the component goes through here.
+//! What is given up is cancelled on our side only: the other end may still
+//! carry it out.
 
-use std::{future::Future, pin::pin, time::Duration};
+use std::{
+    cell::Cell,
+    future::Future,
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use futures::future::{Either, select};
 use spin_sdk::time::sleep;
 
 /// Waits for `work`, at most `limit`; `None` when the limit came first.
-///
-/// The host has no time limits of its own on Postgres and Redis calls and
-/// waits ten minutes on HTTP, so every call that leaves the component goes
-/// through here. What is given up is cancelled on our side only: the other end
-/// may still carry it out.
 pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     match select(pin!(work), pin!(sleep(limit))).await {
         Either::Left((done, _)) => Some(done),
         Either::Right(((), _)) => None,
+    }
+}
+
+/// When work of several steps last got on.
+pub struct Progress(Cell<Instant>);
+
+impl Progress {
+    /// A step is done.
+    pub fn step(&self) {
+        self.0.set(Instant::now());
+    }
+}
+
+/// Waits for `work` as long as each of its steps takes at most `limit`; `None` when one took longer.
+///
+/// Where an instance hashes passwords, its other requests get on only between
+/// two hashes. A limit on the whole would take that for a database that hangs.
+pub async fn within_each<T>(limit: Duration, work: impl AsyncFnOnce(&Progress) -> T) -> Option<T> {
+    let progress = Progress(Cell::new(Instant::now()));
+    let mut work = pin!(work(&progress));
+    let mut left = limit;
+    loop {
+        match select(work.as_mut(), pin!(sleep(left))).await {
+            Either::Left((done, _)) => return Some(done),
+            Either::Right(((), _)) => left = limit.checked_sub(progress.0.get().elapsed())?,
+        }
     }
 }

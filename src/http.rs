@@ -131,15 +131,7 @@ impl Request {
             return Err(Error::UnsupportedMediaType);
         }
         let bytes = self.bytes().await?;
-        serde_json::from_slice(&bytes).map_err(|error| {
-            Error::invalid(
-                "body",
-                match error.classify() {
-                    serde_json::error::Category::Data => "must be a JSON object with each key once",
-                    _ => "is not valid JSON",
-                },
-            )
-        })
+        parse_object(&bytes)
     }
 
     /// Reads the body up to [`BODY_LIMIT`], and no further.
@@ -319,6 +311,16 @@ pub fn no_content() -> Response {
 /// A time as the contract writes it: RFC 3339, UTC, milliseconds, `Z`.
 pub fn timestamp(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Parses a JSON object. An array of the same values in order would do for serde, but not for us.
+fn parse_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    let reason = match serde_json::from_slice(bytes) {
+        Ok(parsed) if bytes.trim_ascii_start().starts_with(b"{") => return Ok(parsed),
+        Err(error) if error.classify() != serde_json::error::Category::Data => "is not valid JSON",
+        _ => "must be a JSON object with each key once",
+    };
+    Err(Error::invalid("body", reason))
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u128> {
@@ -519,6 +521,25 @@ mod tests {
             ("content-type", "application/json"),
             ("content-encoding", "gzip")
         ])));
+    }
+
+    #[test]
+    fn a_body_is_an_object() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Shape {
+            a: u8,
+        }
+        let reason = |body: &str| match parse_object::<Shape>(body.as_bytes()) {
+            Err(Error::Validation(details)) => details["body"][0].to_string(),
+            other => panic!("{body} should be refused, not {other:?}"),
+        };
+        assert_eq!(parse_object(b" {\"a\": 1}"), Ok(Shape { a: 1 }));
+        for wrong in ["[1]", "1", "{\"a\":1,\"a\":2}", "{\"a\":[]}", "{}"] {
+            assert!(reason(wrong).contains("object"), "{wrong}");
+        }
+        for broken in ["", "{", "{\"a\":1}}", "\u{feff}{\"a\":1}"] {
+            assert!(reason(broken).contains("not valid JSON"), "{broken}");
+        }
     }
 
     #[test]

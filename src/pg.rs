@@ -13,10 +13,10 @@ use url::Url;
 use crate::{
     Error,
     config::{self, Secret},
-    deadline::within,
+    deadline::{Progress, within_each},
 };
 
-/// Time for opening and the statement together; leaves room to answer within three seconds.
+/// Time for opening, and for each step of the statement; leaves room to answer within three seconds.
 const DEADLINE: Duration = Duration::from_millis(2600);
 
 /// Time after which Postgres itself ends the statement. Giving up on our side
@@ -72,7 +72,9 @@ impl Database {
         statement: &str,
         parameters: Vec<ParameterValue>,
     ) -> Result<Option<Vec<DbValue>>, Error> {
-        within(DEADLINE, self.first_row(statement, parameters))
+        let work =
+            async |progress: &Progress| self.first_row(statement, parameters, progress).await;
+        within_each(DEADLINE, work)
             .await
             .unwrap_or_else(|| Err(Error::Unavailable("Postgres did not answer in time".into())))
     }
@@ -81,15 +83,19 @@ impl Database {
         &self,
         statement: &str,
         parameters: Vec<ParameterValue>,
+        progress: &Progress,
     ) -> Result<Option<Vec<DbValue>>, Error> {
         let connection = Connection::open(self.address.expose())
             .await
             .map_err(failure)?;
+        progress.step();
         let mut result = connection
             .query(statement, parameters)
             .await
             .map_err(failure)?;
+        progress.step();
         let row = result.rows().next().await;
+        progress.step();
         // A statement's own failure shows only here, after its rows.
         result.result().await.map_err(failure)?;
         Ok(row)
