@@ -8,8 +8,10 @@ use crate::stage::Stage;
 
 tests![
     bodies_that_are_no_json_are_refused,
+    text_that_is_no_utf8_is_refused_wherever_it_stands,
     bodies_of_another_shape_are_refused,
     fields_of_another_type_are_refused_by_name,
+    numbers_beyond_all_bounds_are_refused,
     keys_given_twice_are_refused,
     deep_json_is_refused,
     nul_characters_are_refused_in_what_is_stored_as_text,
@@ -68,8 +70,12 @@ async fn bodies_that_are_no_json_are_refused(stage: &Stage) {
         b"{\"content\": \"\xc0\xaf is an overlong slash\"}",
     ];
     for body in bodies {
-        for route in WITH_BODY {
-            send(&user, route, body.to_vec())
+        for (method, path) in WITH_BODY {
+            let body = match path {
+                "/auth/register" | "/auth/login" => with_key(body, "email"),
+                _ => body.to_vec(),
+            };
+            send(&user, (method, path), body)
                 .await
                 .expect_invalid("body");
         }
@@ -82,6 +88,22 @@ async fn bodies_that_are_no_json_are_refused(stage: &Stage) {
             .await
             .expect_invalid("body");
     }
+}
+
+/// The same body with another key for `content`.
+fn with_key(body: &[u8], key: &str) -> Vec<u8> {
+    let Some(at) = body.windows(7).position(|bytes| bytes == b"content") else {
+        return body.to_vec();
+    };
+    [&body[..at], key.as_bytes(), &body[at + 7..]].concat()
+}
+
+async fn text_that_is_no_utf8_is_refused_wherever_it_stands(stage: &Stage) {
+    let user = stage.shared.service.user().await;
+    let draft = b"{\"content\": \"A text that is long enough.\", \"note\": \"\xff\"}";
+    send(&user, (Method::POST, "/diaries"), draft.to_vec())
+        .await
+        .expect_invalid("body");
 }
 
 async fn bodies_of_another_shape_are_refused(stage: &Stage) {
@@ -116,7 +138,6 @@ async fn bodies_of_another_shape_are_refused(stage: &Stage) {
 
 async fn fields_of_another_type_are_refused_by_name(stage: &Stage) {
     let user = stage.shared.service.user().await;
-    let digits = "9".repeat(400);
     let values = [
         "null",
         "true",
@@ -124,7 +145,6 @@ async fn fields_of_another_type_are_refused_by_name(stage: &Stage) {
         "-1",
         "1.5",
         "18446744073709551616",
-        &digits,
         "1e308",
         "[]",
         "[\"text\"]",
@@ -149,6 +169,23 @@ async fn fields_of_another_type_are_refused_by_name(stage: &Stage) {
         send(&user, (Method::PUT, "/diaries/1"), content)
             .await
             .expect_invalid("content");
+    }
+}
+
+async fn numbers_beyond_all_bounds_are_refused(stage: &Stage) {
+    let user = stage.shared.service.user().await;
+    for number in [
+        &"9".repeat(400),
+        "1e400",
+        "-1e999999999",
+        &format!("0.{}", "1".repeat(60_000)),
+    ] {
+        let content = format!("{{\"content\": {number}}}");
+        let answer = send(&user, (Method::POST, "/diaries"), content).await;
+        answer.expect_error(400, "validation_error");
+        let credentials = format!("{{\"email\": \"ann@example.com\", \"password\": {number}}}");
+        let answer = send(&user, (Method::POST, "/auth/login"), credentials).await;
+        answer.expect_error(400, "validation_error");
     }
 }
 

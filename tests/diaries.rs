@@ -268,9 +268,8 @@ async fn delete_removes_once_and_for_all(stage: &Stage) {
 async fn an_entry_that_nobody_analysed_shows_its_escaped_text(stage: &Stage) {
     let user = stage.shared.service.user().await;
     let database = stage.shared.database().await;
-    let statement =
-        "insert into thought_diaries (user_id, content, analyzed_content, positive_count)
-        values ($1, $2, '<script>alert(1)</script>', 7) returning id";
+    let statement = "insert into thought_diaries (user_id, content, analyzed_content)
+        values ($1, $2, '<script>alert(1)</script>') returning id";
     let content = "<b>\"Tom\" & 'Jerry'</b> &amp; others";
     let row = database
         .query_one(statement, &[&user.login().user_id, &content])

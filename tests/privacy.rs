@@ -50,7 +50,7 @@ async fn visit(stage: &Stage, instance: &Instance, request_id: &str) -> Vec<Stri
         .send()
         .await
         .expect(400);
-    with_id(Method::GET, &format!("/diaries/{word}?page={word}"))
+    with_id(Method::GET, &format!("/diaries/0?page={word}"))
         .send()
         .await
         .expect(404);

@@ -52,6 +52,8 @@ impl Contract {
         let method = match answer.method.as_str() {
             "OPTIONS" => return,
             "HEAD" => "GET",
+            // `get` is another method than `GET`.
+            method if method != method.to_uppercase() => "",
             method => method,
         };
         let Some(path) =

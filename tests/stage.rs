@@ -173,7 +173,7 @@ impl Stage {
         let (postgres, redis) = tokio::try_join!(postgres, redis)?;
         let database_url = postgres.create_database("diary").await?;
         xtask::migrate::up(&database_url).await?;
-        let changes = [("register_limit", "off"), ("login_limit", "1000/1h")];
+        let changes = [("register_limit", "1000/1h"), ("login_limit", "1000/1h")];
         let instance = self.instance(&database_url, &redis.url(0), &changes).await;
         Ok(Fragile {
             instance,
