@@ -1,6 +1,7 @@
 //! What `cargo xtask`, the tests and the benchmark share: real servers, builds, migrations and the running service.
 
 pub mod apt;
+pub mod bench;
 pub mod build;
 mod debian_wasm;
 pub mod local;

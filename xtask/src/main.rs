@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{apt, build, migrate, seed, test, up};
+use xtask::{apt, bench, build, migrate, seed, test, up};
 
-/// Everything to do with Thought Diary: build, run, migrate, test
+/// Everything to do with Thought Diary: build, run, migrate, test, measure
 ///
 /// Begin with `cargo xtask up`. Each command has its own --help, with examples.
 #[derive(Parser)]
@@ -20,6 +20,7 @@ struct Cli {
 enum Command {
     Up(up::Args),
     Test(test::Args),
+    Bench(bench::Args),
     Build(build::Args),
     Migrate(migrate::Args),
     Seed(seed::Args),
@@ -29,6 +30,7 @@ async fn run(command: Command) -> Result<()> {
     match command {
         Command::Up(arguments) => up::run(&arguments).await,
         Command::Test(arguments) => test::run(&arguments).await,
+        Command::Bench(arguments) => bench::run(&arguments).await,
         Command::Build(arguments) => build::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments).await,
         Command::Seed(arguments) => seed::run(&arguments).await,

@@ -1,0 +1,81 @@
+//! A model server that answers at once, so that creating an entry is measured and not the model.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::{Context, Result};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::{AbortHandle, JoinSet};
+
+/// The running server, ended when dropped.
+pub struct Model {
+    address: SocketAddr,
+    serving: AbortHandle,
+}
+
+impl Model {
+    /// Starts it on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn start() -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .context("no free port on 127.0.0.1")?;
+        Ok(Self {
+            address: listener.local_addr()?,
+            serving: tokio::spawn(serve(listener, completion())).abort_handle(),
+        })
+    }
+
+    /// Where it is reached, such as `http://127.0.0.1:40000`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, completion: Bytes) {
+    // Its connections end with it.
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        // A small answer must not wait for the acknowledgement of the one before.
+        let _ = stream.set_nodelay(true);
+        let completion = completion.clone();
+        let service = service_fn(move |request| answer(request, completion.clone()));
+        connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    completion: Bytes,
+) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    request.into_body().collect().await?;
+    let mut response = Response::new(Full::new(completion));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    Ok(response)
+}
+
+/// A chat completion that names one phrase of each kind.
+fn completion() -> Bytes {
+    let found = json!({ "positive": ["lovely"], "negative": ["awful"] });
+    let message = json!({ "role": "assistant", "content": found.to_string() });
+    let choice = json!({ "index": 0, "message": message, "finish_reason": "stop" });
+    let completion = json!({ "id": "bench", "object": "chat.completion", "choices": [choice] });
+    completion.to_string().into()
+}
