@@ -100,7 +100,7 @@ impl Report {
     pub fn markdown(&self) -> String {
         format!(
             "# Benchmark\n\nWritten by `cargo xtask bench`. {}\n\n\
-            Each line is the better of {} rounds of {} s, made in turn with those it is compared with. The bare component\n\
+            Each line is the better of {} rounds of {} s (logins: twice that), made in turn with those it is compared with. The bare component\n\
             (`host/probe`) does nothing but the host call that is named, on the same runtime and the same database. Memory is\n\
             the most that the runtime's processes held resident; it is not given back between the lines.\n\n\
             ## Figures\n\n\
