@@ -26,13 +26,19 @@ const CLEAR: Duration = Duration::from_secs(3);
 /// What being well again may take.
 const RECOVERED: Duration = Duration::from_secs(10);
 
-/// Sends a call and fails when its answer takes too long.
+/// Sends a call and fails when its answer takes too long, unless it was this machine that was busy: then it does not so thrice.
 async fn timely(caller: &Caller, method: Method, path: &str, body: &Value) -> Answer {
-    let start = Instant::now();
-    let answer = caller.call(method, path).json(body).send().await;
-    let waited = start.elapsed();
-    assert!(waited < CLEAR, "{waited:?} for {}", answer.shown());
-    answer
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        let start = Instant::now();
+        let answer = caller.call(method.clone(), path).json(body).send().await;
+        let waited = start.elapsed();
+        if waited < CLEAR {
+            return answer;
+        }
+        waits.push(waited);
+    }
+    panic!("{method} {path} took {waits:?}");
 }
 
 /// Everything that needs Postgres, at once, as a user with a token would call it.
