@@ -315,8 +315,10 @@ pub fn timestamp(time: DateTime<Utc>) -> String {
 
 /// Parses a JSON object. An array of the same values in order would do for serde, but not for us.
 fn parse_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    let reason = match serde_json::from_slice(bytes) {
-        Ok(parsed) if bytes.trim_ascii_start().starts_with(b"{") => return Ok(parsed),
+    // As a whole, since values that are skipped over would not be looked at.
+    let text = str::from_utf8(bytes).map_err(|_| Error::invalid("body", "is not valid UTF-8"))?;
+    let reason = match serde_json::from_str(text) {
+        Ok(parsed) if text.trim_ascii_start().starts_with('{') => return Ok(parsed),
         Err(error) if error.classify() != serde_json::error::Category::Data => "is not valid JSON",
         _ => "must be a JSON object with each key once",
     };
