@@ -4,9 +4,13 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
-use crate::{Error, config::Secret, deadline::within};
+use crate::{
+    Error,
+    config::Secret,
+    deadline::{Progress, within_each},
+};
 
-/// Time in which a command must be answered, a new connection included.
+/// Time for opening, and for the command.
 const DEADLINE: Duration = Duration::from_millis(2000);
 
 thread_local! {
@@ -27,19 +31,19 @@ pub async fn execute(
     command: &str,
     arguments: Vec<RedisParameter>,
 ) -> Result<Vec<RedisResult>, Error> {
-    within(DEADLINE, renewing(address, command, arguments))
-        .await
-        .unwrap_or_else(|| {
-            // What is kept may be dead without saying so; the next request opens anew.
-            KEPT.take();
-            Err(Error::Unavailable("Redis did not answer in time".into()))
-        })
+    let work = async |progress: &Progress| renewing(address, command, arguments, progress).await;
+    within_each(DEADLINE, work).await.unwrap_or_else(|| {
+        // What is kept may be dead without saying so; the next request opens anew.
+        KEPT.take();
+        Err(Error::Unavailable("Redis did not answer in time".into()))
+    })
 }
 
 async fn renewing(
     address: &Secret,
     command: &str,
     arguments: Vec<RedisParameter>,
+    progress: &Progress,
 ) -> Result<Vec<RedisResult>, Error> {
     let kept = KEPT.with_borrow(Clone::clone);
     if let Some(connection) = kept
@@ -52,6 +56,7 @@ async fn renewing(
             .await
             .map_err(|_| Error::Unavailable("Redis could not be reached".into()))?,
     );
+    progress.step();
     KEPT.set(Some(Rc::clone(&connection)));
     connection.execute(command, arguments).await.map_err(|_| {
         KEPT.take();
