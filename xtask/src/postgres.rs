@@ -248,9 +248,7 @@ impl Server {
     }
 
     fn log_tail(&self) -> String {
-        let log = fs::read_to_string(self.log_file()).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(15)..].join("\n")
+        process::tail(&self.log_file())
     }
 
     fn log_says_port_is_taken(&self) -> bool {

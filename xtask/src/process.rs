@@ -299,6 +299,13 @@ impl Ending {
     }
 }
 
+/// The last lines of a server's log file, which say why it does not run; empty where there is none.
+pub fn tail(log_file: &std::path::Path) -> String {
+    let log = std::fs::read_to_string(log_file).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -146,7 +146,7 @@ pub async fn clear(url: &str) -> Result<u64> {
 }
 
 /// The hash as the service makes it.
-pub(crate) fn hash(password: &str) -> Result<String> {
+fn hash(password: &str) -> Result<String> {
     let parameters = Params::new(19456, 2, 1, None).map_err(|error| anyhow!("{error}"))?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters);
     let hash = argon2
