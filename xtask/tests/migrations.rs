@@ -33,13 +33,14 @@ async fn number(connection: &mut PgConnection, statement: &'static str) -> i64 {
         .unwrap()
 }
 
-/// All tables, columns, constraints and indexes, as text.
+/// All tables, columns, constraints, indexes and functions, as text.
 async fn shape(url: &str) -> Vec<String> {
     sqlx::query_scalar(
         "select concat_ws(' ', 'column', table_name, column_name, data_type, character_maximum_length, is_nullable, column_default)
             from information_schema.columns where table_schema = 'public' and table_name <> '_sqlx_migrations'
         union all select concat_ws(' ', 'constraint', conrelid::regclass, pg_get_constraintdef(oid))
             from pg_constraint where connamespace = 'public'::regnamespace and conrelid::regclass::text <> '_sqlx_migrations'
+        union all select pg_get_functiondef(oid) from pg_proc where pronamespace = 'public'::regnamespace
         union all select indexdef from pg_indexes where schemaname = 'public' and tablename <> '_sqlx_migrations'
         order by 1",
     )
