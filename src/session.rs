@@ -5,12 +5,14 @@
 //! asks whether it is [`LIVE`], so that a logout holds at once on every instance.
 
 use chrono::Utc;
+use hmac::{Hmac, KeyInit, Mac};
 use http::header;
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode,
     errors::{Error as JwtError, ErrorKind},
 };
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 use spin_sdk::pg::ParameterValue;
 
 use crate::{Error, Request, config, hs256};
@@ -82,8 +84,9 @@ struct Claims {
     exp: i64,
 }
 
-/// The key that signs and verifies tokens; its `Debug` says nothing.
+/// The key that signs and verifies tokens, and makes digests; its `Debug` says nothing.
 pub struct Keys {
+    mac: Hmac<Sha256>,
     encoding: EncodingKey,
     decoding: DecodingKey,
     validation: Validation,
@@ -109,11 +112,26 @@ impl Keys {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
         validation.set_required_spec_claims(&["exp", "sub"]);
+        let mac = Hmac::new_from_slice(key.as_bytes()).ok()?;
         (key.len() >= KEY_BYTES).then(|| Self {
+            mac,
             encoding: EncodingKey::from_secret(key.as_bytes()),
             decoding: DecodingKey::from_secret(key.as_bytes()),
             validation,
         })
+    }
+
+    /// A keyed digest of `text` in hexadecimal, which tells nothing about it to
+    /// who does not have the key. Each `purpose` has digests of its own, and none of them signs a token: those hold no NUL.
+    pub fn digest(&self, purpose: &str, text: &str) -> String {
+        let mac = self
+            .mac
+            .clone()
+            .chain_update(purpose)
+            .chain_update([0])
+            .chain_update(text);
+        let bytes = mac.finalize().into_bytes();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Signs a token for a login.
@@ -159,7 +177,10 @@ impl Keys {
 }
 
 /// The one token of `Authorization: Bearer …`. Two such headers are ambiguous, so neither counts.
-fn bearer_token(headers: &http::HeaderMap) -> Result<&str, Error> {
+///
+/// # Errors
+/// `unauthorized` without one, `token_invalid` where it is ambiguous or no text.
+pub fn bearer_token(headers: &http::HeaderMap) -> Result<&str, Error> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().ok_or(Error::Unauthorized)?;
     if values.next().is_some() {

@@ -69,7 +69,7 @@ pub async fn run(arguments: &Args) -> Result<()> {
     database.close().await
 }
 
-/// Adds the users that are missing, with their diaries and totals, in one statement. Gives their number.
+/// Adds the users that are missing, with their diaries, in one statement. Gives their number.
 ///
 /// # Errors
 /// When the database refuses.
@@ -102,14 +102,6 @@ pub async fn add(url: &str) -> Result<usize> {
             join new_users using (email)
             cross join lateral (select date_trunc('milliseconds', now() at time zone 'utc') - make_interval(mins => minutes_ago)) at (written)
             order by minutes_ago desc
-            returning user_id, positive_count, negative_count
-        ), totals as (
-            insert into user_stats (user_id, total_entries, positive_entries, negative_entries)
-            select
-                user_id, count(*),
-                count(*) filter (where positive_count > negative_count),
-                count(*) filter (where positive_count < negative_count)
-            from new_diaries group by user_id
         )
         select count(*) from new_users",
     )

@@ -4,7 +4,7 @@ use std::{sync::OnceLock, time::Duration};
 
 use thought_diary::{
     Error,
-    config::{milliseconds, once},
+    config::{Secret, milliseconds, once, variable},
     pg::Database,
     session::Keys,
 };
@@ -16,6 +16,8 @@ pub struct Config {
     pub database: Database,
     /// `jwt_secret_key`.
     pub keys: Keys,
+    /// `sweep_token`, which a sweep has to show; `None` when there is to be no sweep.
+    pub sweep_token: Option<Secret>,
     /// `github_timeout_ms`: how long the model may take. The sentiment component keeps to it by itself.
     pub model_timeout: Duration,
 }
@@ -31,9 +33,11 @@ impl Config {
     }
 
     async fn load() -> Result<Self, Error> {
+        let sweep_token = variable("sweep_token").await?;
         Ok(Self {
             database: Database::from_variable().await?,
             keys: Keys::from_variable().await?,
+            sweep_token: (!sweep_token.is_empty()).then(|| Secret::new(sweep_token)),
             model_timeout: milliseconds("github_timeout_ms").await?,
         })
     }

@@ -1,7 +1,8 @@
-//! The SQL of `thought_diaries` and `user_stats`: one statement per request.
+//! The SQL of the users' requests: one statement each, but for a new analysis, which reads before it writes.
 //!
 //! Postgres builds the JSON of the answer: one row and one column cross to the
-//! component instead of nine columns a diary.
+//! component instead of nine columns a diary. The totals in `user_stats` are
+//! kept by triggers.
 
 use serde::Serialize;
 use spin_sdk::pg::{DbValue, ParameterValue};
@@ -14,24 +15,11 @@ use thought_diary::{
 use crate::{
     entry::{Content, Id},
     page::Page,
-    sentiment::Analysis,
+    sentiment::{Analysis, Fallback},
 };
 
 /// JSON text from Postgres, ready to be sent.
 pub type Json = String;
-
-/// The columns of a diary as the contract shows it; `diary_page` in `migrations/` has them too. An entry that nobody
-/// analysed shows its own text, escaped; what the column holds is not trusted.
-const DIARY: &str = r#"id, content,
-    case when analyzed_by is null then escape_html(content) else analyzed_content end
-        as analyzed_content,
-    positive_count, negative_count,
-    case when positive_count > negative_count then 'positive'
-        when positive_count < negative_count then 'negative'
-        else 'neutral' end as sentiment,
-    analyzed_by,
-    to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at,
-    to_char(updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as updated_at"#;
 
 /// A page of a user's diaries, newest first.
 pub struct Listed {
@@ -67,29 +55,10 @@ pub async fn create(
     content: &Content,
     analysis: Option<Analysis>,
 ) -> Result<(i32, Json), Error> {
-    let statement = format!(
-        "-- entries::db::create()
-        with diary as (
-            insert into thought_diaries
-                (user_id, content, analyzed_content, positive_count, negative_count, analyzed_by)
-            select $2, $3, $4, $5, $6, $7 from sessions where {LIVE}
-            returning *
-        ), counted as (
-            insert into user_stats as stats
-                (user_id, total_entries, positive_entries, negative_entries)
-            select
-                user_id, 1,
-                (positive_count > negative_count)::int, (positive_count < negative_count)::int
-            from diary
-            on conflict (user_id) do update set
-                total_entries = stats.total_entries + 1,
-                positive_entries = stats.positive_entries + excluded.positive_entries,
-                negative_entries = stats.negative_entries + excluded.negative_entries
-        )
-        select id, row_to_json(diary)::text from (select {DIARY} from diary) diary"
-    );
+    let statement = "-- entries::db::create()
+        select id, diary from diary_create($1, $2, $3, $4, $5, $6, $7, $8)";
     let parameters = session.parameters(written(content, analysis));
-    let row = database.row(&statement, parameters).await?;
+    let row = database.row(statement, parameters).await?;
     let row = row.ok_or(Error::TokenRevoked)?;
     Ok((column(&row, 0)?, column(&row, 1)?))
 }
@@ -102,8 +71,8 @@ pub async fn read(database: &Database, session: &Session, id: Id) -> Result<Json
     let statement = format!(
         "-- entries::db::read()
         select (select user_id = $2 from thought_diaries where id = $3), (
-            select row_to_json(diary)::text
-            from (select {DIARY} from thought_diaries where id = $3 and user_id = $2) diary
+            select row_to_json(diary(entry))::text from thought_diaries entry
+            where id = $3 and user_id = $2
         )
         from sessions where {LIVE}"
     );
@@ -111,7 +80,7 @@ pub async fn read(database: &Database, session: &Session, id: Id) -> Result<Json
     own(database.row(&statement, parameters).await?)
 }
 
-/// Replaces the text of an entry, and moves it from one total to another where its mood changed.
+/// Replaces the text of an entry.
 ///
 /// # Errors
 /// As [`read`].
@@ -122,36 +91,17 @@ pub async fn update(
     content: &Content,
     analysis: Option<Analysis>,
 ) -> Result<Json, Error> {
-    // The old mood is read under a lock: of two changes at once, the second starts from what the first left.
     let statement = format!(
         "-- entries::db::update()
-        with old as (
-            select id, positive_count, negative_count from thought_diaries
-            where id = $8 and user_id = $2 and exists (select from sessions where {LIVE})
-            for update
-        ), diary as (
-            update thought_diaries set
-                content = $3, analyzed_content = $4,
-                positive_count = $5, negative_count = $6, analyzed_by = $7,
+        with written as (
+            update thought_diaries entry set
+                content = $3, analyzed_content = $4, positive_count = $5, negative_count = $6,
+                analyzed_by = $7, analysis_due_at = analysis_due_at($8),
                 updated_at = now() at time zone 'utc'
-            from old where thought_diaries.id = old.id
-            returning thought_diaries.*
-        ), counted as (
-            update user_stats stats set
-                positive_entries = stats.positive_entries
-                    + (diary.positive_count > diary.negative_count)::int
-                    - (old.positive_count > old.negative_count)::int,
-                negative_entries = stats.negative_entries
-                    + (diary.positive_count < diary.negative_count)::int
-                    - (old.positive_count < old.negative_count)::int
-            from diary join old using (id)
-            where stats.user_id = $2
-                and sign(diary.positive_count - diary.negative_count)
-                    <> sign(old.positive_count - old.negative_count)
+            where id = $9 and user_id = $2 and exists (select from sessions where {LIVE})
+            returning row_to_json(diary(entry))::text as diary
         )
-        select (select user_id = $2 from thought_diaries where id = $8), (
-            select row_to_json(diary)::text from (select {DIARY} from diary) diary
-        )
+        select (select user_id = $2 from thought_diaries where id = $9), (select diary from written)
         from sessions where {LIVE}"
     );
     let own_parameters = written(content, analysis)
@@ -162,27 +112,74 @@ pub async fn update(
         .await?)
 }
 
-/// Removes an entry and takes it out of the totals.
+/// Reads the text of an entry.
+///
+/// # Errors
+/// As [`read`].
+pub async fn content(database: &Database, session: &Session, id: Id) -> Result<Content, Error> {
+    let statement = format!(
+        "-- entries::db::content()
+        select (select user_id = $2 from thought_diaries where id = $3),
+            (select content from thought_diaries where id = $3 and user_id = $2)
+        from sessions where {LIVE}"
+    );
+    let parameters = session.parameters([id.get().into()]);
+    own(database.row(&statement, parameters).await?).map(Content::stored)
+}
+
+/// Gives an entry a new analysis of `content`, and gives the entry as it then is.
+///
+/// It stays as it is where its text is another by now, or where the model had
+/// marked it and this time failed to.
+///
+/// # Errors
+/// As [`read`].
+pub async fn analyze(
+    database: &Database,
+    session: &Session,
+    id: Id,
+    content: &Content,
+    analysis: Analysis,
+) -> Result<Json, Error> {
+    let statement = format!(
+        "-- entries::db::analyze()
+        with written as (
+            update thought_diaries entry set
+                analyzed_content = $4, positive_count = $5, negative_count = $6,
+                analyzed_by = $7, analysis_due_at = analysis_due_at($8)
+            where id = $9 and user_id = $2 and content = $3
+                and (analyzed_by is distinct from 'model' or $7 = 'model')
+                and exists (select from sessions where {LIVE})
+            returning row_to_json(diary(entry))::text as diary
+        )
+        select (select user_id = $2 from thought_diaries where id = $9), coalesce(
+            (select diary from written),
+            (select row_to_json(diary(entry))::text from thought_diaries entry
+                where id = $9 and user_id = $2)
+        )
+        from sessions where {LIVE}"
+    );
+    let own_parameters = written(content, Some(analysis))
+        .into_iter()
+        .chain([id.get().into()]);
+    own(database
+        .row(&statement, session.parameters(own_parameters))
+        .await?)
+}
+
+/// Removes an entry.
 ///
 /// # Errors
 /// As [`read`].
 pub async fn delete(database: &Database, session: &Session, id: Id) -> Result<(), Error> {
     let statement = format!(
         "-- entries::db::delete()
-        with diary as (
+        with deleted as (
             delete from thought_diaries
             where id = $3 and user_id = $2 and exists (select from sessions where {LIVE})
-            returning *
-        ), counted as (
-            update user_stats stats set
-                total_entries = stats.total_entries - 1,
-                positive_entries = stats.positive_entries
-                    - (diary.positive_count > diary.negative_count)::int,
-                negative_entries = stats.negative_entries
-                    - (diary.positive_count < diary.negative_count)::int
-            from diary where stats.user_id = $2
+            returning id
         )
-        select (select user_id = $2 from thought_diaries where id = $3), (select id::text from diary)
+        select (select user_id = $2 from thought_diaries where id = $3), (select id::text from deleted)
         from sessions where {LIVE}"
     );
     let parameters = session.parameters([id.get().into()]);
@@ -221,16 +218,20 @@ pub async fn stats(database: &Database, session: &Session) -> Result<Totals, Err
     })
 }
 
-/// `$3` to `$7` of the statements that write.
-fn written(content: &Content, analysis: Option<Analysis>) -> [ParameterValue; 5] {
-    let content = ParameterValue::Str(content.as_str().to_owned());
+/// Six parameters of the statements that write: the text, what was made of it, and why not the model made it.
+pub fn written(content: &Content, analysis: Option<Analysis>) -> [ParameterValue; 6] {
+    let text = |text: &str| ParameterValue::Str(text.to_owned());
+    let content = text(content.as_str());
     match analysis {
         Some(analysis) => [
             content,
             analysis.analyzed_content.into(),
             analysis.positive_count.into(),
             analysis.negative_count.into(),
-            analysis.analyzed_by.name().to_owned().into(),
+            text(analysis.analyzed_by.name()),
+            analysis
+                .fallback
+                .map_or(ParameterValue::DbNull, |fallback| text(fallback.name())),
         ],
         None => [
             content,
@@ -238,6 +239,7 @@ fn written(content: &Content, analysis: Option<Analysis>) -> [ParameterValue; 5]
             0.into(),
             0.into(),
             ParameterValue::DbNull,
+            text(Fallback::Unavailable.name()),
         ],
     }
 }

@@ -31,7 +31,7 @@ impl Id {
 }
 
 /// The text of an entry, as it was written.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Deserialize, PartialEq)]
 pub struct Content(String);
 
 impl Content {
@@ -45,6 +45,11 @@ impl Content {
             return Err("must not contain the NUL character");
         }
         Ok(Self(text))
+    }
+
+    /// Takes what the database holds, which was looked at when it was written.
+    pub fn stored(text: String) -> Self {
+        Self(text)
     }
 
     /// The text itself.

@@ -1,4 +1,4 @@
-//! The six routes, in the contract's order.
+//! What a user may do, in the contract's order.
 
 use http::{HeaderValue, StatusCode, header};
 use thought_diary::{
@@ -36,7 +36,7 @@ pub async fn create(request: &mut Request) -> Result<Response, Error> {
     let config = Config::get().await?;
     let session = config.keys.bearer(request, Kind::Access)?;
     let content = request.json::<Draft>().await?.content()?;
-    let analysis = sentiment::analyze(request, &content, config.model_timeout).await;
+    let analysis = sentiment::analyze(request, config, &content).await;
     let (id, diary) = db::create(&config.database, &session, &content, analysis).await?;
     let mut response = raw_json(StatusCode::CREATED, diary);
     if let Ok(location) = HeaderValue::from_str(&format!("/diaries/{id}")) {
@@ -58,8 +58,20 @@ pub async fn update(request: &mut Request, id: Id) -> Result<Response, Error> {
     let config = Config::get().await?;
     let session = config.keys.bearer(request, Kind::Access)?;
     let content = request.json::<Draft>().await?.content()?;
-    let analysis = sentiment::analyze(request, &content, config.model_timeout).await;
+    let analysis = sentiment::analyze(request, config, &content).await;
     let diary = db::update(&config.database, &session, id, &content, analysis).await?;
+    Ok(raw_json(StatusCode::OK, diary))
+}
+
+/// `POST /diaries/{id}/analyze`: has an entry analysed again, after the model failed for instance.
+pub async fn analyze(request: &mut Request, id: Id) -> Result<Response, Error> {
+    let config = Config::get().await?;
+    let session = config.keys.bearer(request, Kind::Access)?;
+    let content = db::content(&config.database, &session, id).await?;
+    let diary = match sentiment::analyze(request, config, &content).await {
+        Some(analysis) => db::analyze(&config.database, &session, id, &content, analysis).await?,
+        None => db::read(&config.database, &session, id).await?,
+    };
     Ok(raw_json(StatusCode::OK, diary))
 }
 

@@ -1,4 +1,4 @@
-//! Diaries: `/diaries` and below.
+//! Diaries: `/diaries` and below, and the sweep that has them analysed later.
 
 mod config;
 mod db;
@@ -6,6 +6,7 @@ mod entry;
 mod handlers;
 mod page;
 mod sentiment;
+mod sweep;
 
 use http::Method;
 use thought_diary::{Error, Request, Response, component};
@@ -29,6 +30,15 @@ async fn route(request: &mut Request) -> Result<Response, Error> {
                 _ => Err(Error::MethodNotAllowed("GET, HEAD, PUT, DELETE, OPTIONS")),
             }
         }
+        (["diaries", id, "analyze"], method) => {
+            let id = entry::Id::parse(id)?;
+            match method {
+                Method::POST => handlers::analyze(request, id).await,
+                _ => Err(Error::MethodNotAllowed("POST, OPTIONS")),
+            }
+        }
+        (["internal", "sweep"], Method::POST) => sweep::sweep(request).await,
+        (["internal", "sweep"], _) => Err(Error::MethodNotAllowed("POST, OPTIONS")),
         _ => Err(Error::NotFound),
     }
 }

@@ -9,7 +9,7 @@ use thought_diary::{
     Error, Response,
     config::{Secret, once, variable},
     http::json,
-    pg::Database,
+    pg::{Database, column},
     redis,
 };
 
@@ -17,12 +17,19 @@ use thought_diary::{
 struct Ready {
     status: &'static str,
     checks: Checks,
+    analysis: Option<Analysis>,
 }
 
 #[derive(Serialize)]
 struct Checks {
     database: &'static str,
     redis: &'static str,
+}
+
+#[derive(Serialize)]
+struct Analysis {
+    /// Entries that wait for the model after it failed on them; 10,000 where there are more.
+    waiting: i64,
 }
 
 #[derive(Debug)]
@@ -47,14 +54,12 @@ impl Config {
 /// 200, or 503 with what is down.
 pub async fn ready() -> Result<Response, Error> {
     let config = Config::get().await?;
-    let (database, redis) = join(
-        config
-            .database
-            .row("-- system::ready()\nselect 1", Vec::new()),
+    let (waiting, redis) = join(
+        waiting(&config.database),
         redis::execute(&config.redis_url, "PING", Vec::new()),
     )
     .await;
-    let up = database.is_ok() && redis.is_ok();
+    let up = waiting.is_ok() && redis.is_ok();
     let mut response = json(
         if up {
             StatusCode::OK
@@ -64,9 +69,10 @@ pub async fn ready() -> Result<Response, Error> {
         &Ready {
             status: if up { "ready" } else { "unavailable" },
             checks: Checks {
-                database: state(database.is_ok()),
+                database: state(waiting.is_ok()),
                 redis: state(redis.is_ok()),
             },
+            analysis: waiting.ok().map(|waiting| Analysis { waiting }),
         },
     );
     if !up {
@@ -75,6 +81,14 @@ pub async fn ready() -> Result<Response, Error> {
             .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }
     Ok(response)
+}
+
+/// Also tells whether the database is migrated, as requests need that.
+async fn waiting(database: &Database) -> Result<i64, Error> {
+    let statement = "-- system::ready()
+        select diaries_waiting()";
+    let row = database.row(statement, Vec::new()).await?;
+    column(&row.unwrap_or_default(), 0)
 }
 
 fn state(up: bool) -> &'static str {

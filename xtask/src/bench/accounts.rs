@@ -127,24 +127,19 @@ async fn add_users(connection: &mut PgConnection, first: &str, emails: &[String]
     Ok(())
 }
 
-/// Gives a user a history of one entry a minute, with its totals.
+/// Gives a user a history of one entry a minute.
 async fn fill(connection: &mut PgConnection, email: &str, entries: i32) -> Result<()> {
     let marked = ENTRY
         .replace("lovely", "<span class=\"positive\">lovely</span>")
         .replace("awful", "<span class=\"negative\">awful</span>");
     sqlx::query(
         "-- accounts::fill()
-        with new_diaries as (
-            insert into thought_diaries
-                (user_id, content, analyzed_content, positive_count, negative_count, analyzed_by, created_at, updated_at)
-            select id, $3, $4, 1, 1, 'model', written, written
-            from users, generate_series(1, $2) as minutes
-            cross join lateral (select timestamp '2020-01-01' + make_interval(mins => minutes)) at (written)
-            where email = $1
-            returning user_id
-        )
-        insert into user_stats (user_id, total_entries)
-        select user_id, count(*) from new_diaries group by user_id",
+        insert into thought_diaries
+            (user_id, content, analyzed_content, positive_count, negative_count, analyzed_by, analysis_due_at, created_at, updated_at)
+        select id, $3, $4, 1, 1, 'model', null, written, written
+        from users, generate_series(1, $2) as minutes
+        cross join lateral (select timestamp '2020-01-01' + make_interval(mins => minutes)) at (written)
+        where email = $1",
     )
     .bind(email)
     .bind(entries)

@@ -1,1 +1,0 @@
-drop function diary_page(uuid, integer, bigint, bigint);
