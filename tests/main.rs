@@ -47,6 +47,7 @@ mod privacy;
 mod sentiment;
 mod settings;
 mod stats;
+mod sweep;
 mod system;
 mod tokens;
 
@@ -103,6 +104,7 @@ fn trials(runtime: &Handle) -> Vec<Trial> {
         permissions::tests(),
         privacy::tests(),
         stats::tests(),
+        sweep::tests(),
         system::tests(),
         tokens::tests(),
     ];

@@ -25,6 +25,8 @@ type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 pub enum Reply {
     /// A completion with these positive and negative phrases, as asked for.
     Phrases(&'static [&'static str], &'static [&'static str]),
+    /// The same, after half a second.
+    Late(&'static [&'static str], &'static [&'static str]),
     /// A completion whose message is this text.
     Says(String),
     /// This body with status 200.
@@ -131,6 +133,10 @@ impl Model {
         });
         Ok(match reply {
             Reply::Phrases(positive, negative) => says(&phrases(positive, negative)),
+            Reply::Late(positive, negative) => {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                says(&phrases(positive, negative))
+            }
             Reply::Says(text) => says(&text),
             Reply::Raw(bytes) => whole(StatusCode::OK, bytes),
             Reply::Choice(choice) => {

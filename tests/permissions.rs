@@ -71,6 +71,7 @@ async fn each_component_sees_only_the_settings_it_uses(_: &Stage) {
         ("database_url", &["auth", "entries", "system"]),
         ("redis_url", &["auth", "system"]),
         ("github_token", &["sentiment"]),
+        ("sweep_token", &["entries"]),
     ] {
         for id in ["auth", "entries", "sentiment", "system"] {
             assert_eq!(sees(id, name), users.contains(&id), "{id} and {name}");
@@ -99,6 +100,7 @@ async fn only_the_sentiment_component_is_private(_: &Stage) {
     let expected = [
         ("auth", "/auth/..."),
         ("entries", "/diaries/..."),
+        ("entries", "/internal/..."),
         ("sentiment", "private true"),
         ("system", "/..."),
     ];
@@ -125,12 +127,14 @@ async fn secrets_are_marked_and_have_no_default(_: &Stage) {
         );
         assert!(variable.get("default").is_none(), "{name}");
     }
-    assert_eq!(
-        variables["github_token"]
-            .get("secret")
-            .and_then(Value::as_bool),
-        Some(true)
-    );
+    for name in ["github_token", "sweep_token"] {
+        let variable = &variables[name];
+        assert_eq!(
+            variable.get("secret").and_then(Value::as_bool),
+            Some(true),
+            "{name}"
+        );
+    }
     for (name, default) in [
         ("github_models_host", "https://models.github.ai"),
         ("github_models_path", "/inference/chat/completions"),
@@ -138,6 +142,7 @@ async fn secrets_are_marked_and_have_no_default(_: &Stage) {
         ("github_model_name", "openai/gpt-4o"),
         ("github_auth_style", "bearer"),
         ("github_timeout_ms", "8000"),
+        ("sweep_token", ""),
         ("cors_origins", "http://localhost:5173"),
         ("trusted_proxy_hops", "0"),
         ("register_limit", "3/1h"),

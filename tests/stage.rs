@@ -22,6 +22,9 @@ pub const JWT_KEY: &str = "a key for tests, longer than thirty-two bytes";
 /// A token that the model stand-in is called with.
 pub const MODEL_TOKEN: &str = "model-token-of-the-tests";
 
+/// What a sweep is called with.
+pub const SWEEP_TOKEN: &str = "sweep-token-of-the-tests";
+
 /// What the model may take, in milliseconds.
 const MODEL_TIMEOUT: &str = "1500";
 
@@ -279,6 +282,7 @@ fn variables(
         ("github_models_host", model_host),
         ("github_token", MODEL_TOKEN),
         ("github_timeout_ms", MODEL_TIMEOUT),
+        ("sweep_token", SWEEP_TOKEN),
         ("trusted_proxy_hops", "1"),
     ];
     Ok(values

@@ -49,7 +49,7 @@ async fn ready_checks_both_servers(stage: &Stage) {
         .json();
     assert_eq!(
         body,
-        json!({"status": "ready", "checks": {"database": "ok", "redis": "ok"}})
+        json!({"status": "ready", "checks": {"database": "ok", "redis": "ok"}, "analysis": {"waiting": 0}})
     );
 }
 
@@ -97,8 +97,8 @@ async fn head_answers_as_get_without_a_body(stage: &Stage) {
         .expect(401);
 }
 
-/// What `api.md` has, as the document should name it.
-const ROUTES: [(&str, &[&str]); 12] = [
+/// Every route but one, which `/diaries/{id}` would match as well.
+const ROUTES: [(&str, &[&str]); 14] = [
     ("/health", &["get"]),
     ("/ready", &["get"]),
     ("/version", &["get"]),
@@ -111,6 +111,8 @@ const ROUTES: [(&str, &[&str]); 12] = [
     ("/auth/me", &["get"]),
     ("/diaries", &["get", "post"]),
     ("/diaries/{id}", &["get", "put", "delete"]),
+    ("/diaries/{id}/analyze", &["post"]),
+    ("/internal/sweep", &["post"]),
 ];
 
 async fn the_document_is_openapi_and_names_every_route(stage: &Stage) {

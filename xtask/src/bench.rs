@@ -12,7 +12,6 @@ use crate::progress::Progress;
 use crate::runtime::{App, Kind};
 
 mod accounts;
-mod client;
 mod load;
 mod machine;
 mod memory;
@@ -20,8 +19,8 @@ mod model;
 mod report;
 mod stage;
 
+use crate::client::Call;
 use accounts::{Account, LARGE, SMALL};
-use client::Call;
 use load::{Figures, Generator, Load};
 use report::{Bound, Goal, Report};
 use stage::Stage;

@@ -3,6 +3,7 @@
 pub mod apt;
 pub mod bench;
 pub mod build;
+mod client;
 mod debian_wasm;
 pub mod local;
 pub mod migrate;
@@ -14,6 +15,7 @@ pub mod runtime;
 pub mod secret_file;
 pub mod seed;
 pub mod settings;
+pub mod sweep;
 pub mod test;
 pub mod up;
 

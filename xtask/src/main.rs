@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{apt, bench, build, migrate, seed, test, up};
+use xtask::{apt, bench, build, migrate, seed, sweep, test, up};
 
 /// Everything to do with Thought Diary: build, run, migrate, test, measure
 ///
@@ -24,6 +24,7 @@ enum Command {
     Build(build::Args),
     Migrate(migrate::Args),
     Seed(seed::Args),
+    Sweep(sweep::Args),
 }
 
 async fn run(command: Command) -> Result<()> {
@@ -34,6 +35,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Build(arguments) => build::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments).await,
         Command::Seed(arguments) => seed::run(&arguments).await,
+        Command::Sweep(arguments) => sweep::run(&arguments).await,
     }
 }
 

@@ -4,7 +4,8 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
-use super::client::Call;
+use super::load::NUMBER;
+use crate::client::Call;
 
 /// Entries of the user with the short history.
 pub const SMALL: i32 = 3_000;
@@ -37,9 +38,10 @@ impl Account {
         Call::get("/diaries/stats").with_token(&self.token)
     }
 
-    /// A new entry.
+    /// A new entry, each with a text of its own, as what the model said of a text is kept.
     pub fn create(&self) -> Call {
-        Call::post("/diaries", &json!({ "content": ENTRY })).with_token(&self.token)
+        let content = format!("{NUMBER}. {ENTRY}");
+        Call::post("/diaries", &json!({ "content": content })).with_token(&self.token)
     }
 
     /// Another login.

@@ -3,15 +3,19 @@
 use std::fmt::{self, Write};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::client::Call;
 use crate::apt::{self, find_program};
+use crate::client::Call;
 use crate::runtime::App;
+
+/// Stands in a body for a number of the same length that no other request has.
+pub const NUMBER: &str = "NNNNNNNNNNNN";
 
 /// What is measured: requests sent over and over, as fast as they are answered.
 pub struct Load<'a> {
@@ -149,7 +153,7 @@ function setup(thread)
   started = started + 1
 end
 
-local prepared, last = {}, 0
+local prepared, last, sent = {}, 0, 0
 function init()
   for number, call in ipairs(calls) do
     prepared[number] = wrk.format(call.method, call.path, call.headers, call.body)
@@ -159,7 +163,8 @@ end
 
 function request()
   last = last % #prepared + 1
-  return prepared[last]
+  sent = sent + 1
+  return (prepared[last]:gsub("NNNNNNNNNNNN", string.format("%03d%d%08d", round, thread_number, sent)))
 end
 
 function done(summary, latency)
@@ -172,7 +177,10 @@ end
 "#;
 
 fn lua_script(calls: &[Call]) -> String {
-    let mut script = "local calls = {\n".to_owned();
+    // Tells the requests of one run from those of another.
+    static ROUND: AtomicU32 = AtomicU32::new(0);
+    let round = ROUND.fetch_add(1, Relaxed) % 1000;
+    let mut script = format!("local round = {round}\nlocal calls = {{\n");
     for call in calls {
         let (method, path) = (lua_string(call.method), lua_string(&call.path));
         let _ = write!(

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use super::accounts::{self, Accounts};
-use super::client::Call;
 use super::model::Model;
+use crate::client::Call;
 use crate::progress::Progress;
 use crate::runtime::{App, Kind, Options};
 use crate::settings::Settings;
