@@ -74,6 +74,23 @@ pub async fn milliseconds(name: &'static str) -> Result<Duration, Error> {
     .await
 }
 
+/// Reads `15m`: a whole number above zero, and `s`, `m`, `h` or `d`. `None` for anything else.
+pub fn duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let (count, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    match count.parse::<u64>().ok()?.checked_mul(seconds)? {
+        0 => None,
+        seconds => Some(Duration::from_secs(seconds)),
+    }
+}
+
 /// Keeps what `load` gives for the life of the instance. Settings cannot
 /// change while it lives; what failed to load is tried again by the next request.
 ///
@@ -171,6 +188,26 @@ mod tests {
         let secret = Secret::new("hunter2");
         assert!(!format!("{secret:?}").contains("hunter2"));
         assert!(secret.is("hunter2") && !secret.is("hunter") && !secret.is(""));
+    }
+
+    #[test]
+    fn durations_read_as_they_are_written() {
+        for (text, seconds) in [("30s", 30), (" 15m", 900), ("1h", 3600), ("30d", 2_592_000)] {
+            assert_eq!(duration(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in [
+            "",
+            "s",
+            "0s",
+            "-1s",
+            "1.5h",
+            "1y",
+            "1é",
+            "h1",
+            "99999999999999999d",
+        ] {
+            assert_eq!(duration(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -27,6 +27,11 @@ pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option
 pub struct Progress(Cell<Instant>);
 
 impl Progress {
+    /// Work that begins now.
+    pub fn start() -> Self {
+        Self(Cell::new(Instant::now()))
+    }
+
     /// A step is done.
     pub fn step(&self) {
         self.0.set(Instant::now());
@@ -38,7 +43,7 @@ impl Progress {
 /// Where an instance hashes passwords, its other requests get on only between
 /// two hashes. A limit on the whole would take that for a database that hangs.
 pub async fn within_each<T>(limit: Duration, work: impl AsyncFnOnce(&Progress) -> T) -> Option<T> {
-    let progress = Progress(Cell::new(Instant::now()));
+    let progress = Progress::start();
     let mut work = pin!(work(&progress));
     let mut left = limit;
     loop {

@@ -408,22 +408,42 @@ fn came_over_tls(headers: &HeaderMap, hops: usize) -> bool {
                 .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
 }
 
-/// Reads the body of another component's answer, at most `limit` bytes; `None` when it is larger or breaks off.
+/// Reads the answer to a call of ours, with a body of at most `limit` bytes; `None` when it is larger or breaks off.
 pub async fn read_answer(
     response: spin_sdk::http::Response,
     limit: usize,
 ) -> Option<(StatusCode, Vec<u8>)> {
     let status = response.status();
+    Some((status, read_body(response, limit).await.ok()?))
+}
+
+/// Why the body of an answer was not read to its end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Unread {
+    /// It has more bytes than we care for.
+    TooLong,
+    /// The other side ended it early.
+    BrokeOff,
+}
+
+/// Reads the body of the answer to a call of ours, at most `limit` bytes.
+///
+/// # Errors
+/// Why it was not read.
+pub async fn read_body(
+    response: spin_sdk::http::Response,
+    limit: usize,
+) -> Result<Vec<u8>, Unread> {
     let mut stream = response.into_body().stream();
     let mut bytes = Vec::new();
     while let Some(chunk) = futures::StreamExt::next(&mut stream).await {
-        let chunk = chunk.ok()?;
+        let chunk = chunk.map_err(|_| Unread::BrokeOff)?;
         if bytes.len() + chunk.len() > limit {
-            return None;
+            return Err(Unread::TooLong);
         }
         bytes.extend_from_slice(&chunk);
     }
-    Some((status, bytes))
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 use crate::{
     Error,
     config::Secret,
-    deadline::{Progress, within_each},
+    deadline::{Progress, within, within_each},
 };
 
 /// Time for opening, and for the command.
@@ -19,7 +19,7 @@ thread_local! {
     static KEPT: RefCell<Option<Rc<Connection>>> = const { RefCell::new(None) };
 }
 
-/// Runs one command.
+/// Runs one command that the request cannot do without.
 ///
 /// A command that fails on a kept connection is sent once more on a new one, so
 /// it must bear being carried out twice.
@@ -32,11 +32,28 @@ pub async fn execute(
     arguments: Vec<RedisParameter>,
 ) -> Result<Vec<RedisResult>, Error> {
     let work = async |progress: &Progress| renewing(address, command, arguments, progress).await;
-    within_each(DEADLINE, work).await.unwrap_or_else(|| {
-        // What is kept may be dead without saying so; the next request opens anew.
-        KEPT.take();
-        Err(Error::Unavailable("Redis did not answer in time".into()))
-    })
+    within_each(DEADLINE, work).await.unwrap_or_else(given_up)
+}
+
+/// Runs one command that the request can do without: it waits for `limit` at most, opening included.
+///
+/// # Errors
+/// As [`execute`], whose other conditions hold too.
+pub async fn execute_within(
+    limit: Duration,
+    address: &Secret,
+    command: &str,
+    arguments: Vec<RedisParameter>,
+) -> Result<Vec<RedisResult>, Error> {
+    let progress = Progress::start();
+    let work = renewing(address, command, arguments, &progress);
+    within(limit, work).await.unwrap_or_else(given_up)
+}
+
+/// What is kept may be dead without saying so; the next request opens anew.
+fn given_up<T>() -> Result<T, Error> {
+    KEPT.take();
+    Err(Error::Unavailable("Redis did not answer in time".into()))
 }
 
 async fn renewing(

@@ -7,7 +7,11 @@ use std::{
 
 use http::HeaderName;
 use spin_sdk::redis::{RedisParameter, RedisResult};
-use thought_diary::{Error, Request, config::Secret, redis};
+use thought_diary::{
+    Error, Request,
+    config::{Secret, duration},
+    redis,
+};
 
 /// Counts one attempt and tells how many there were and when the count starts anew.
 ///
@@ -34,21 +38,11 @@ impl Limit {
     /// Reads `5/15m`: attempts, and a time in `s`, `m`, `h` or `d`.
     pub fn parse(text: &str) -> Option<Self> {
         let (attempts, time) = text.split_once('/')?;
-        let (count, unit) = time
-            .trim()
-            .split_at_checked(time.trim().len().checked_sub(1)?)?;
-        let unit = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            "d" => 86_400,
-            _ => return None,
-        };
         let limit = Self {
             attempts: attempts.trim().parse().ok()?,
-            seconds: count.parse::<u64>().ok()?.checked_mul(unit)?,
+            seconds: duration(time)?.as_secs(),
         };
-        let sensible = limit.attempts > 0 && (1..=31 * 86_400).contains(&limit.seconds);
+        let sensible = limit.attempts > 0 && limit.seconds <= 31 * 86_400;
         sensible.then_some(limit)
     }
 

@@ -2,11 +2,18 @@
 
 use std::{sync::OnceLock, time::Duration};
 
+use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderName, HeaderValue, Uri, header};
+use sha2::Sha256;
 use thought_diary::{
     Error,
-    config::{milliseconds, once, parsed, variable},
+    config::{Secret, duration, milliseconds, once, parsed, variable},
 };
+
+use crate::cache::hex;
+
+/// The longest that marks are kept.
+const LONGEST_TTL: Duration = Duration::from_secs(3650 * 86_400);
 
 /// A chat-completions server and how to ask it.
 #[derive(Debug)]
@@ -19,6 +26,12 @@ pub struct Model {
     pub auth: (HeaderName, HeaderValue),
     /// `github_timeout_ms`: how long everything may take, up to the last byte of the answer.
     pub timeout: Duration,
+    /// `redis_url`.
+    pub redis_url: Secret,
+    /// `sentiment_cache_ttl`: how long marks are kept; `None` when they are not.
+    pub cache_ttl: Option<Duration>,
+    /// Under which the instances share in Redis what they know of this model. With any other setting above it is another.
+    pub memory_key: String,
 }
 
 impl Model {
@@ -50,6 +63,12 @@ impl Model {
         .await?;
         let style = parsed("github_auth_style", "bearer or api-key", AuthStyle::parse).await?;
         let timeout = milliseconds("github_timeout_ms").await?;
+        let cache_ttl = parsed(
+            "sentiment_cache_ttl",
+            "a time from 1s to 3650d, such as 30d, or off",
+            parse_ttl,
+        )
+        .await?;
         let token = variable("github_token").await?;
         if token.is_empty() {
             return Ok(None);
@@ -62,11 +81,40 @@ impl Model {
         })
         .await?;
         Ok(Some(Self {
+            memory_key: memory_key(&url, &name, &auth),
             url,
             name,
             auth,
             timeout,
+            redis_url: Secret::new(variable("redis_url").await?),
+            cache_ttl,
         }))
+    }
+}
+
+/// Tells settings apart without telling the token, which is the key of the digest.
+fn memory_key(url: &Uri, name: &str, (header, token): &(HeaderName, HeaderValue)) -> String {
+    let mac = Hmac::<Sha256>::new_from_slice(token.as_bytes());
+    let digest = mac.map(|mac| {
+        let mac = mac.chain_update(url.to_string()).chain_update([0]);
+        hex(mac
+            .chain_update(name)
+            .chain_update([0])
+            .chain_update(header))
+    });
+    let digest = digest.unwrap_or_default();
+    // One slot of a Redis cluster with the marks.
+    format!(
+        "{{sentiment}}:model:{}",
+        digest.get(..16).unwrap_or_default()
+    )
+}
+
+/// `off`, or a time.
+fn parse_ttl(value: &str) -> Option<Option<Duration>> {
+    match value {
+        "off" => Some(None),
+        time => duration(time).filter(|ttl| *ttl <= LONGEST_TTL).map(Some),
     }
 }
 
@@ -124,6 +172,41 @@ mod tests {
         );
         assert!(!format!("{value:?}").contains("s3cret"));
         assert_eq!(AuthStyle::Bearer.header("two\nlines"), None);
+    }
+
+    #[test]
+    fn every_setting_of_a_model_has_its_own_memory_and_no_token_in_it() {
+        let key = |url: &str, name: &str, style: AuthStyle, token: &str| {
+            let url = url.parse().expect("a URL");
+            memory_key(&url, name, &style.header(token).expect("a header"))
+        };
+        let url = "https://models.example/v1";
+        let keys = [
+            key(url, "small", AuthStyle::Bearer, "s3cret"),
+            key(
+                "https://models.example/v2",
+                "small",
+                AuthStyle::Bearer,
+                "s3cret",
+            ),
+            key(url, "large", AuthStyle::Bearer, "s3cret"),
+            key(url, "small", AuthStyle::ApiKey, "s3cret"),
+            key(url, "small", AuthStyle::Bearer, "s3cret2"),
+        ];
+        for (index, one) in keys.iter().enumerate() {
+            assert!(!one.contains("s3cret") && one.len() > 30, "{one}");
+            assert!(!keys[..index].contains(one), "{keys:?}");
+        }
+        assert_eq!(key(url, "small", AuthStyle::Bearer, "s3cret"), keys[0]);
+    }
+
+    #[test]
+    fn marks_are_kept_for_a_time_or_not_at_all() {
+        assert_eq!(parse_ttl("off"), Some(None));
+        assert_eq!(parse_ttl("90s"), Some(Some(Duration::from_secs(90))));
+        for bad in ["", "0d", "never", "3651d"] {
+            assert_eq!(parse_ttl(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -5,16 +5,18 @@ use serde::{Deserialize, Serialize};
 use thought_diary::{Error, Request, Response, http::json};
 
 use crate::{
+    ask::{Fallback, marks},
     config::Model,
     lexicon,
-    markup::{Analysis, Mark, phrases::locate, render},
-    provider::{self, Failure},
+    markup::{Analysis, render},
 };
 
 /// Body of `POST /analyze`.
 #[derive(Deserialize)]
 struct Entry {
     text: String,
+    /// A keyed digest of the text, in hexadecimal; without it nothing is kept for the next time.
+    cache_key: Option<String>,
 }
 
 /// Answer of `POST /analyze`.
@@ -23,6 +25,8 @@ struct Analyzed {
     #[serde(flatten)]
     analysis: Analysis,
     analyzed_by: AnalyzedBy,
+    /// Why it was not the model.
+    fallback: Option<Fallback>,
 }
 
 /// Who found the feelings.
@@ -35,32 +39,21 @@ enum AnalyzedBy {
 
 /// `POST /analyze`: the text marked up by the model, or by the lexicon when there is none to rely on.
 pub async fn analyze(request: &mut Request) -> Result<Response, Error> {
-    let entry: Entry = request.json().await?;
-    let model = Model::get().await?;
-    let (marks, analyzed_by) = match ask(request, model, &entry.text).await {
-        Some(marks) => (marks, AnalyzedBy::Model),
-        None => (lexicon::analyze(&entry.text), AnalyzedBy::Lexicon),
+    let Entry { text, cache_key } = request.json().await?;
+    let marks = match Model::get().await? {
+        Some(model) => marks(request, model, &text, cache_key.as_deref()).await,
+        None => Err(Fallback::NoModel),
     };
-    let analysis = render(&entry.text, &marks);
+    let (marks, analyzed_by, fallback) = match marks {
+        Ok(marks) => (marks, AnalyzedBy::Model, None),
+        Err(fallback) => (lexicon::analyze(&text), AnalyzedBy::Lexicon, Some(fallback)),
+    };
     Ok(json(
         StatusCode::OK,
         &Analyzed {
-            analysis,
+            analysis: render(&text, &marks),
             analyzed_by,
+            fallback,
         },
     ))
-}
-
-/// The model's marks; `None`, with a line in the log, when it gave none to rely on.
-async fn ask(request: &Request, model: Option<&Model>, text: &str) -> Option<Vec<Mark>> {
-    let phrases = provider::phrases(model?, text).await;
-    let marks = phrases.and_then(|phrases| match locate(text, &phrases) {
-        marks if marks.is_empty() && !phrases.is_empty() => Err(Failure::Nonsense(
-            "names only phrases that are not in the text",
-        )),
-        marks => Ok(marks),
-    });
-    marks
-        .inspect_err(|failure| request.log(failure.level(), &failure.to_string()))
-        .ok()
 }

@@ -1,10 +1,13 @@
 //! Marks the emotional phrases of a text; reachable from other components only.
 
+mod ask;
+mod cache;
 mod circuit;
 mod config;
 mod handlers;
 mod lexicon;
 mod markup;
+mod memory;
 mod provider;
 
 use http::Method;

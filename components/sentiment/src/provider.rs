@@ -2,18 +2,23 @@
 
 mod dialect;
 mod failure;
+mod refusal;
 mod reply;
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::Full;
-use spin_sdk::http::{Response, send};
-use thought_diary::{deadline::within, http::read_answer};
+use spin_sdk::http::send;
+use thought_diary::{
+    deadline::within,
+    http::{Unread, read_body},
+};
 
-use crate::{circuit, config::Model, markup::Polarity};
-use dialect::Dialect;
+use crate::{config::Model, markup::Polarity};
+pub use dialect::{Dialect, PROMPT_VERSION};
 pub use failure::Failure;
 
 /// Bytes of an answer beyond which it is not read.
@@ -22,44 +27,55 @@ const ANSWER_LIMIT: usize = 256 * 1024;
 /// A phrase that a model found in a text, in the model's spelling, and its polarity. Never to be shown to anybody.
 pub type Phrase = (String, Polarity);
 
-/// The phrases of `text` that `model` names, which need not be in the text.
-///
-/// The model's timeout covers all of it, the tries in simpler dialects included.
-///
-/// # Errors
-/// Whatever kept the model from answering usefully. Where it will go on doing
-/// so, the model is left alone for a while, and the failure is [`Failure::Paused`].
-pub async fn phrases(model: &Model, text: &str) -> Result<Vec<Phrase>, Failure> {
-    if circuit::is_open() {
-        return Err(Failure::Paused);
-    }
-    let outcome = within(model.timeout, converse(model, text)).await;
-    let outcome = outcome.unwrap_or(Err(Failure::Timeout));
-    if let Some(pause) = outcome.as_ref().err().and_then(Failure::pause) {
-        let known = circuit::is_open();
-        circuit::open(pause);
-        if known {
-            // Requests that were under way together need not all say so in the log.
-            return Err(Failure::Paused);
-        }
-    }
-    outcome
+/// What came of a call.
+pub struct Called {
+    /// The phrases that the model names, which need not be in the text, or what kept it from answering usefully.
+    pub phrases: Result<Vec<Phrase>, Failure>,
+    /// The dialect that the server understood; `None` when it did not come to that.
+    pub dialect: Option<Dialect>,
 }
 
-/// Asks, in simpler and simpler dialects as long as the server refuses them.
-async fn converse(model: &Model, text: &str) -> Result<Vec<Phrase>, Failure> {
-    let mut dialect = Dialect::known();
+/// Asks `model` for the phrases of `text`, in this dialect to begin with.
+///
+/// `limit` covers all of it, the tries in simpler dialects included. A call that
+/// fails is not tried again: the entry is, later.
+pub async fn phrases(model: &Model, text: &str, dialect: Dialect, limit: Duration) -> Called {
+    match within(limit, converse(model, text, dialect)).await {
+        Some(Ok((dialect, body))) => Called {
+            phrases: reply::phrases(&body),
+            dialect: Some(dialect),
+        },
+        failed => Called {
+            phrases: Err(failed.and_then(Result::err).unwrap_or(Failure::Timeout)),
+            dialect: None,
+        },
+    }
+}
+
+/// The body of a successful answer. Asks in simpler and simpler dialects as long as the server refuses them.
+async fn converse(
+    model: &Model,
+    text: &str,
+    mut dialect: Dialect,
+) -> Result<(Dialect, Vec<u8>), Failure> {
     loop {
         let response = send(request(model, text, dialect)?)
             .await
             .map_err(Failure::from)?;
-        let retry_after = retry_after(&response);
-        let Some((status, body)) = read_answer(response, ANSWER_LIMIT).await else {
-            return Err(Failure::Unreadable);
+        let status = response.status();
+        let retry_after = retry_after(response.headers(), Utc::now());
+        let body = match read_body(response, ANSWER_LIMIT).await {
+            Ok(body) => body,
+            Err(Unread::TooLong) if status.is_success() => {
+                return Err(Failure::Unusable("is too long"));
+            }
+            // How an error goes on matters less than that it is one.
+            Err(Unread::TooLong) => Vec::new(),
+            Err(Unread::BrokeOff) => return Err(Failure::BrokeOff),
         };
         if status.is_success() {
             dialect.remember();
-            return reply::phrases(&body);
+            return Ok((dialect, body));
         }
         let refused = matches!(
             status,
@@ -68,10 +84,7 @@ async fn converse(model: &Model, text: &str) -> Result<Vec<Phrase>, Failure> {
         dialect = refused
             .then(|| dialect.simpler(&body))
             .flatten()
-            .ok_or(Failure::Status {
-                status,
-                retry_after,
-            })?;
+            .ok_or_else(|| refusal::failure(status, retry_after, &body))?;
     }
 }
 
@@ -91,12 +104,35 @@ fn request(model: &Model, text: &str, dialect: Dialect) -> Result<Request<Full<B
         .map_err(|_| Failure::Unreachable("the request could not be built".into()))
 }
 
-fn retry_after(response: &Response) -> Option<Duration> {
-    seconds(response.headers())
+/// `Retry-After`, which is a number of seconds or a date. A date that has passed leaves no time.
+fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = DateTime::parse_from_rfc2822(value).ok()?;
+    Some((date.to_utc() - now).to_std().unwrap_or_default())
 }
 
-/// `Retry-After` in seconds; the date that it may be instead is not used by any model server.
-fn seconds(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    value.trim().parse().ok().map(Duration::from_secs)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = "2026-11-23T03:00:00Z".parse().expect("a time");
+        let read = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, value.parse().expect("a value"));
+            retry_after(&headers, now)
+        };
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(read(" 7 "), seconds(7));
+        assert_eq!(read("Mon, 23 Nov 2026 03:01:30 GMT"), seconds(90));
+        assert_eq!(read("Mon, 23 Nov 2026 02:59:00 GMT"), seconds(0));
+        for nonsense in ["", "-7", "soon", "1.5", "Mon, 99 Nov 2026 03:01:30 GMT"] {
+            assert_eq!(read(nonsense), None, "{nonsense}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
 }

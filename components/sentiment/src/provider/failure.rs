@@ -1,4 +1,4 @@
-//! Why a model gave no usable answer, and how long to leave it alone for that.
+//! Why a model gave no usable answer, and what that says about its server.
 
 use std::{fmt, time::Duration};
 
@@ -6,22 +6,24 @@ use http::StatusCode;
 use spin_sdk::wasip3::http::types::ErrorCode;
 use thought_diary::log::Level;
 
+use crate::{ask::Fallback, circuit::Outcome};
+
 /// How long a model is left alone that is not configured right: until somebody looks, another try changes nothing.
 const MISCONFIGURED: Duration = Duration::from_secs(60);
 /// A server's wish to be left alone is heard up to this long.
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// Why there are no phrases. Its `Display` is for the log: it holds neither the text nor anything of the answer.
 #[derive(Debug, PartialEq)]
 pub enum Failure {
-    /// The model is being left alone after an earlier failure.
-    Paused,
     /// The deadline passed.
     Timeout,
     /// No answer came; carries the kind of error.
     Unreachable(String),
     /// The manifest does not let us call that host.
     Denied,
+    /// The answer broke off.
+    BrokeOff,
     /// An error status, and how long the server wants to be left alone.
     Status {
         /// Of the answer.
@@ -29,30 +31,45 @@ pub enum Failure {
         /// `Retry-After`.
         retry_after: Option<Duration>,
     },
-    /// The answer was too long or broke off.
-    Unreadable,
     /// An answer that holds no phrases of the text; carries what is wrong with it.
-    Nonsense(&'static str),
+    Unusable(&'static str),
 }
 
 impl Failure {
-    /// How long to leave the model alone; `None` when the next text may fare better.
-    pub fn pause(&self) -> Option<Duration> {
-        match self {
-            Self::Denied => Some(MISCONFIGURED),
-            Self::Status { status, .. } if is_misconfigured(*status) => Some(MISCONFIGURED),
-            Self::Status {
-                status: StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE,
+    /// What a call that ended with this failure, or with none, says about the server.
+    pub fn outcome(failure: Option<&Self>) -> Outcome {
+        match failure {
+            None | Some(Self::Unusable(_)) => Outcome::Answered,
+            Some(Self::Denied) => Outcome::Paused(MISCONFIGURED),
+            Some(Self::Timeout | Self::Unreachable(_) | Self::BrokeOff) => Outcome::Failed,
+            Some(Self::Status {
+                status,
                 retry_after,
-            } => retry_after.map(|wish| wish.min(LONGEST)),
-            _ => None,
+            }) => match (*status, retry_after) {
+                (status, _) if is_misconfigured(status) => Outcome::Paused(MISCONFIGURED),
+                (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(wish))
+                    if !wish.is_zero() =>
+                {
+                    Outcome::Paused((*wish).min(LONGEST))
+                }
+                (status, _) if is_about_the_text(status) => Outcome::Answered,
+                _ => Outcome::Failed,
+            },
         }
     }
 
-    /// How much it matters in the log.
+    /// What it means for the text.
+    pub fn fallback(&self) -> Fallback {
+        match self {
+            Self::Unusable(_) => Fallback::Unusable,
+            Self::Status { status, .. } if is_about_the_text(*status) => Fallback::Unusable,
+            _ => Fallback::Unavailable,
+        }
+    }
+
+    /// How much it matters in the log that the model is left alone for it.
     pub fn level(&self) -> Level {
         match self {
-            Self::Paused => Level::Debug,
             Self::Denied => Level::Error,
             Self::Status { status, .. } if is_misconfigured(*status) => Level::Error,
             _ => Level::Warn,
@@ -60,11 +77,19 @@ impl Failure {
     }
 }
 
+/// Redirects too: they are not followed, as the token is meant for the configured address only.
 fn is_misconfigured(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE
-    )
+    status.is_redirection() || matches!(status.as_u16(), 401..=405 | 407 | 410)
+}
+
+/// Whether another text may fare better.
+fn is_about_the_text(status: StatusCode) -> bool {
+    status.is_client_error()
+        && !is_misconfigured(status)
+        && !matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+        )
 }
 
 impl From<ErrorCode> for Failure {
@@ -89,26 +114,17 @@ impl From<ErrorCode> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Paused => f.write_str("the model is being left alone")?,
-            Self::Timeout => f.write_str("the model did not answer within `github_timeout_ms`")?,
-            Self::Unreachable(kind) => write!(f, "the model could not be reached ({kind})")?,
-            Self::Denied => f.write_str("the model's host is not in `allowed_outbound_hosts`")?,
+            Self::Timeout => f.write_str("the model did not answer within `github_timeout_ms`"),
+            Self::Unreachable(kind) => write!(f, "the model could not be reached ({kind})"),
+            Self::Denied => f.write_str("the model's host is not in `allowed_outbound_hosts`"),
+            Self::BrokeOff => f.write_str("the model's answer broke off"),
             Self::Status { status, .. } if is_misconfigured(*status) => write!(
                 f,
                 "the model answered {}: check `github_models_host`, `github_models_path`, `github_token`, `github_auth_style` and `github_model_name`",
                 status.as_u16()
-            )?,
-            Self::Status { status, .. } => write!(f, "the model answered {}", status.as_u16())?,
-            Self::Unreadable => f.write_str("the model's answer was too long or broke off")?,
-            Self::Nonsense(what) => write!(f, "the model's answer {what}")?,
-        }
-        match self.pause() {
-            Some(pause) => write!(
-                f,
-                "; the built-in lexicon takes over for {} s",
-                pause.as_secs()
             ),
-            None => f.write_str("; the built-in lexicon took over"),
+            Self::Status { status, .. } => write!(f, "the model answered {}", status.as_u16()),
+            Self::Unusable(what) => write!(f, "the model's answer {what}"),
         }
     }
 }
@@ -125,24 +141,66 @@ mod tests {
         }
     }
 
+    fn outcome(failure: Failure) -> Outcome {
+        Failure::outcome(Some(&failure))
+    }
+
     #[test]
     fn a_model_that_is_not_configured_right_is_left_alone() {
-        for code in [401, 403, 404, 410] {
-            assert_eq!(status(code, None).pause(), Some(MISCONFIGURED), "{code}");
-            assert!(status(code, None).to_string().contains("`github_token`"));
+        for code in [301, 302, 307, 401, 402, 403, 404, 405, 407, 410] {
+            let failure = status(code, None);
+            assert!(failure.to_string().contains("`github_token`"));
+            assert_eq!(
+                (failure.level(), failure.fallback()),
+                (Level::Error, Fallback::Unavailable),
+                "{code}"
+            );
+            assert_eq!(outcome(failure), Outcome::Paused(MISCONFIGURED), "{code}");
         }
-        assert_eq!(
-            Failure::from(ErrorCode::HttpRequestDenied).pause(),
-            Some(MISCONFIGURED)
-        );
+        let denied = Failure::from(ErrorCode::HttpRequestDenied);
+        assert_eq!(denied.level(), Level::Error);
+        assert_eq!(outcome(denied), Outcome::Paused(MISCONFIGURED));
     }
 
     #[test]
     fn retry_after_is_honoured_within_reason() {
-        assert_eq!(status(429, Some(7)).pause(), Some(Duration::from_secs(7)));
-        assert_eq!(status(503, Some(1 << 40)).pause(), Some(LONGEST));
-        assert_eq!(status(429, None).pause(), None);
-        assert_eq!(status(500, Some(7)).pause(), None);
+        let paused = |seconds| Outcome::Paused(Duration::from_secs(seconds));
+        assert_eq!(outcome(status(429, Some(7))), paused(7));
+        assert_eq!(outcome(status(503, Some(7))), paused(7));
+        assert_eq!(
+            outcome(status(503, Some(1 << 40))),
+            Outcome::Paused(LONGEST)
+        );
+        assert_eq!(outcome(status(429, Some(0))), Outcome::Failed);
+        assert_eq!(outcome(status(429, None)), Outcome::Failed);
+        assert_eq!(outcome(status(500, Some(7))), Outcome::Failed);
+    }
+
+    #[test]
+    fn a_server_that_is_ill_is_told_from_a_text_it_does_not_take() {
+        for failure in [
+            Failure::Timeout,
+            Failure::BrokeOff,
+            Failure::Unreachable("ConnectionRefused".into()),
+            status(408, None),
+            status(429, None),
+            status(500, None),
+            status(529, None),
+        ] {
+            assert_eq!(failure.fallback(), Fallback::Unavailable, "{failure}");
+            assert_eq!(outcome(failure), Outcome::Failed);
+        }
+        for failure in [
+            Failure::Unusable("is a refusal"),
+            status(400, None),
+            status(413, None),
+            status(422, None),
+            status(451, None),
+        ] {
+            assert_eq!(failure.fallback(), Fallback::Unusable, "{failure}");
+            assert_eq!(outcome(failure), Outcome::Answered);
+        }
+        assert_eq!(Failure::outcome(None), Outcome::Answered);
     }
 
     #[test]

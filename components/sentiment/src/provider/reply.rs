@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Failure, Phrase};
+use super::{Failure, Phrase, refusal};
 use crate::markup::Polarity;
 
 /// Braces at which a JSON object is looked for in prose.
@@ -13,15 +13,18 @@ const MOST_BRACES: usize = 64;
 struct Completion {
     #[serde(default)]
     choices: Vec<Choice>,
+    error: Option<Value>,
 }
 
 #[derive(Deserialize)]
 struct Choice {
+    #[serde(default)]
     message: Message,
+    error: Option<Value>,
     finish_reason: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Message {
     content: Option<Content>,
     refusal: Option<String>,
@@ -51,15 +54,23 @@ struct Found {
 /// The phrases of an answer; an empty list when the model found none.
 ///
 /// # Errors
-/// [`Failure::Nonsense`] for an answer that was refused, filtered or cut short, or holds no phrases at all.
+/// [`Failure::Unusable`] for an answer that was refused, filtered or cut short, or holds no phrases at all.
+/// [`Failure::Status`] for one that carries an error which should have been its status.
 pub fn phrases(body: &[u8]) -> Result<Vec<Phrase>, Failure> {
     let completion: Completion =
-        serde_json::from_slice(body).map_err(|_| Failure::Nonsense("is not a chat completion"))?;
+        serde_json::from_slice(body).map_err(|_| Failure::Unusable("is not a chat completion"))?;
     let choice = completion.choices.into_iter().next();
-    let choice = choice.ok_or(Failure::Nonsense("holds no choice"))?;
+    let errors = [
+        completion.error,
+        choice.as_ref().and_then(|choice| choice.error.clone()),
+    ];
+    if let Some(error) = errors.iter().flatten().next() {
+        return Err(refusal::within_success(error));
+    }
+    let choice = choice.ok_or(Failure::Unusable("holds no choice"))?;
     match choice.finish_reason.as_deref() {
-        Some("length") => return Err(Failure::Nonsense("was cut short at its length limit")),
-        Some("content_filter") => return Err(Failure::Nonsense("was stopped by a content filter")),
+        Some("length") => return Err(Failure::Unusable("was cut short at its length limit")),
+        Some("content_filter") => return Err(Failure::Unusable("was stopped by a content filter")),
         _ => {}
     }
     if choice
@@ -67,14 +78,17 @@ pub fn phrases(body: &[u8]) -> Result<Vec<Phrase>, Failure> {
         .refusal
         .is_some_and(|refusal| !refusal.is_empty())
     {
-        return Err(Failure::Nonsense("is a refusal"));
+        return Err(Failure::Unusable("is a refusal"));
     }
     let text = match choice.message.content {
         Some(Content::Text(text)) => text,
         Some(Content::Parts(parts)) => parts.into_iter().map(|part| part.text).collect(),
-        None => return Err(Failure::Nonsense("is empty")),
+        None => return Err(Failure::Unusable("is empty")),
     };
-    let found = find(&text).ok_or(Failure::Nonsense("holds no lists of phrases"))?;
+    // What a model thinks aloud may hold drafts of its answer.
+    let answer = text.rsplit_once("</think>").map(|(_, answer)| answer);
+    let found =
+        find(answer.unwrap_or(&text)).ok_or(Failure::Unusable("holds no lists of phrases"))?;
     let with = |list: Option<Vec<Value>>, polarity| {
         list.into_iter()
             .flatten()
@@ -119,7 +133,7 @@ mod tests {
 
     fn nonsense(body: Value) -> &'static str {
         match phrases(&body.to_string().into_bytes()) {
-            Err(Failure::Nonsense(what)) => what,
+            Err(Failure::Unusable(what)) => what,
             other => panic!("{other:?}"),
         }
     }
@@ -149,7 +163,9 @@ mod tests {
             one
         );
         assert_eq!(
-            read("<think>{a set}</think> Sure! {\"positive\":[\"great\"]} Anything else? {}"),
+            read(
+                "<think>{\"negative\":[\"great\"]}? No.</think> Sure! {\"positive\":[\"great\"]} Anything else? {}"
+            ),
             one
         );
         assert_eq!(
@@ -206,13 +222,35 @@ mod tests {
             "holds no lists of phrases"
         );
         assert_eq!(nonsense(json!({"choices": []})), "holds no choice");
+        assert_eq!(nonsense(json!({"error": {"message": "no"}})), "is an error");
+        let calls = json!({"content": null, "tool_calls": [{"type": "function", "function": {"name": "x", "arguments": "{\"positive\":[]}"}}]});
+        assert_eq!(nonsense(message(calls, "tool_calls".into())), "is empty");
+        let thoughts = json!({"content": "", "reasoning_content": "{\"positive\":[\"great\"]}"});
         assert_eq!(
-            nonsense(json!({"error": {"message": "no"}})),
-            "holds no choice"
+            nonsense(message(thoughts, "stop".into())),
+            "holds no lists of phrases"
         );
         assert_eq!(nonsense(json!("<html>")), "is not a chat completion");
         assert!(phrases(&"[".repeat(100_000).into_bytes()).is_err());
         assert!(read(&"{".repeat(100_000)).is_err());
+    }
+
+    #[test]
+    fn errors_within_a_success_are_errors() {
+        let overloaded = json!({"choices": [{"error": {"code": 502, "message": "x"}, "finish_reason": "error"}]});
+        let failure = phrases(&overloaded.to_string().into_bytes());
+        assert!(matches!(failure, Err(Failure::Status { status, .. }) if status == 502));
+    }
+
+    #[test]
+    fn other_fields_and_bytes_that_are_no_text_change_nothing() {
+        let body = br#"{"error":null,"choices":[{"message":{"content":"{\"positive\":[\"great\"]}","reasoning_content":"{\"negative\":[\"great\"]}","refusal":"","tool_calls":[]},"error":null,"logprobs":{"a":[1]},"finish_reason":null}],"x":[]}"#;
+        assert_eq!(phrases(body), Ok(vec![("great".to_string(), Positive)]));
+        let latin = b"{\"choices\":[{\"message\":{\"content\":\"{\\\"positive\\\":[\\\"\xE9t\xE9\\\"]}\"}}]}";
+        assert_eq!(
+            phrases(latin),
+            Err(Failure::Unusable("is not a chat completion"))
+        );
     }
 
     proptest! {

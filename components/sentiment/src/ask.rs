@@ -1,0 +1,94 @@
+//! Has the model mark a text, unless its marks are known already or the model is to be left alone.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use thought_diary::{Request, log::Level};
+
+use crate::{
+    cache,
+    circuit::News,
+    config::Model,
+    markup::{Mark, phrases::locate},
+    memory::{self, Kept, Recalled, recall},
+    provider::{self, Failure},
+};
+
+/// Why the model did not mark a text.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fallback {
+    /// None is configured.
+    NoModel,
+    /// It cannot be used now: another text would fare no better.
+    Unavailable,
+    /// It answered this text with nothing usable; others may fare well.
+    Unusable,
+}
+
+/// The model's marks of `text`. `digest`, where there is one, tells texts apart
+/// without telling what is in them; the marks of that text are then kept.
+///
+/// # Errors
+/// Why there are none, after a line in the log.
+pub async fn marks(
+    request: &Request,
+    model: &Model,
+    text: &str,
+    digest: Option<&str>,
+) -> Result<Vec<Mark>, Fallback> {
+    let began = Instant::now();
+    let key = model
+        .cache_ttl
+        .and_then(|expiry| Some((cache::key(model, digest?)?, expiry)));
+    let mut recalled = recall(model, key.as_ref().map(|(key, _)| key.as_str())).await;
+    if let Recalled::Known(value) = &recalled {
+        if let Some(marks) = cache::read(value, text) {
+            return Ok(marks);
+        }
+        request.log(Level::Warn, "kept marks made no sense and are replaced");
+        recalled = recall(model, None).await;
+    }
+    let Recalled::Ask(permit, dialect) = recalled else {
+        request.log(Level::Debug, "the model is being left alone");
+        return Err(Fallback::Unavailable);
+    };
+    let left = model.timeout.saturating_sub(began.elapsed());
+    let called = provider::phrases(model, text, dialect, left).await;
+    let marks = called
+        .phrases
+        .and_then(|phrases| match locate(text, &phrases) {
+            marks if marks.is_empty() && !phrases.is_empty() => Err(Failure::Unusable(
+                "names only phrases that are not in the text",
+            )),
+            marks => Ok(marks),
+        });
+    let kept = key.zip(marks.as_ref().ok());
+    let kept = kept.map(|((key, expiry), marks)| Kept {
+        key,
+        marks: cache::write(marks),
+        expiry,
+    });
+    let outcome = Failure::outcome(marks.as_ref().err());
+    let news = memory::record(model, permit, outcome, called.dialect, kept).await;
+    marks.map_err(|failure| {
+        log(request, &failure, news);
+        failure.fallback()
+    })
+}
+
+/// Of many requests that meet the same failure, the one that opens the circuit says so.
+fn log(request: &Request, failure: &Failure, news: News) {
+    let (level, consequence) = match news {
+        News::Closed => (Level::Warn, "the built-in lexicon took over".to_owned()),
+        News::Open => (Level::Debug, "the model is being left alone".to_owned()),
+        News::Opened(pause) => (
+            failure.level(),
+            format!(
+                "the built-in lexicon takes over for {} s",
+                pause.as_secs_f32().ceil()
+            ),
+        ),
+    };
+    request.log(level, &format!("{failure}; {consequence}"));
+}
