@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use thought_diary::{
     Request,
     deadline::within,
-    http::{X_REQUEST_ID, read_answer},
+    http::{X_REQUEST_ID, read_answer, send},
     log::Level,
 };
 
@@ -120,7 +120,7 @@ async fn ask(request_id: &str, question: &Question<'_>) -> Option<Analysis> {
         .header(X_REQUEST_ID, request_id)
         .body(Full::new(Bytes::from(question)))
         .ok()?;
-    let response = spin_sdk::http::send(request).await.ok()?;
+    let response = send(request).await.ok()?;
     match read_answer(response, ANSWER_LIMIT).await? {
         (StatusCode::OK, body) => serde_json::from_slice(&body).ok(),
         _ => None,

@@ -11,10 +11,9 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::Full;
-use spin_sdk::http::send;
 use thought_diary::{
     deadline::within,
-    http::{Unread, read_body},
+    http::{Unread, read_body, send},
 };
 
 use crate::{config::Model, markup::Polarity};
