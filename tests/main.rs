@@ -34,6 +34,8 @@ mod auth;
 mod bad_input;
 mod bad_models;
 mod bad_requests;
+mod cache;
+mod circuit;
 mod connections;
 mod cors;
 mod diaries;
@@ -89,6 +91,8 @@ fn trials(runtime: &Handle) -> Vec<Trial> {
         faults::tests(),
         sentiment::tests(),
         bad_models::tests(),
+        circuit::tests(),
+        cache::tests(),
         settings::tests(),
         adoption::tests(),
         auth::tests(),

@@ -35,6 +35,10 @@ pub enum Reply {
     Choice(Value),
     /// An error status, with `Retry-After` where it is given.
     Status(u16, Option<u32>),
+    /// Whatever this makes of the call.
+    By(fn(&Asked) -> Exact),
+    /// This, whatever the call.
+    Exactly(Exact),
     /// The connection is closed without an answer.
     Hangup,
     /// No answer, ever.
@@ -46,6 +50,10 @@ pub enum Reply {
     /// Refuses `response_format` and answers with these positive phrases when it is left out.
     PlainOnly(&'static [&'static str]),
 }
+
+/// An answer as it goes over the wire: status, headers and body.
+#[derive(Clone, Debug)]
+pub struct Exact(pub u16, pub Vec<(&'static str, String)>, pub Bytes);
 
 /// A call that the stand-in got.
 #[derive(Clone, Debug)]
@@ -119,16 +127,16 @@ impl Model {
     async fn answer(self, request: Request<Incoming>) -> Result<Answer> {
         let (parts, body) = request.into_parts();
         let body: Value = serde_json::from_slice(&body.collect().await?.to_bytes())?;
+        let asked = Asked {
+            headers: parts.headers,
+            body: body.clone(),
+            path: parts.uri.to_string(),
+        };
         let reply = self.remember(|memory| {
+            memory.asked.push(asked.clone());
             let text = body["messages"].to_string();
             let told = memory.replies.iter().find(|(word, _)| text.contains(*word));
             let reply = told.map(|(_, reply)| reply.clone());
-            let path = parts.uri.to_string();
-            memory.asked.push(Asked {
-                headers: parts.headers,
-                body: body.clone(),
-                path,
-            });
             reply.unwrap_or_else(|| Reply::Says(honest(&body)))
         });
         Ok(match reply {
@@ -143,6 +151,8 @@ impl Model {
                 whole(StatusCode::OK, json!({"choices": [choice]}).to_string())
             }
             Reply::Status(status, retry_after) => failure(status, retry_after)?,
+            Reply::By(make) => exactly(make(&asked))?,
+            Reply::Exactly(exact) => exactly(exact)?,
             Reply::Hangup => bail!("the connection ends here"),
             Reply::Never => std::future::pending().await,
             Reply::Endless => endless(),
@@ -193,6 +203,14 @@ fn whole(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     let mut response = Response::new(Full::new(body.into()).boxed_unsync());
     *response.status_mut() = status;
     response
+}
+
+fn exactly(Exact(status, headers, body): Exact) -> Result<Answer> {
+    let mut response = whole(StatusCode::from_u16(status)?, body);
+    for (name, value) in headers {
+        response.headers_mut().insert(name, value.parse()?);
+    }
+    Ok(response)
 }
 
 fn failure(status: u16, retry_after: Option<u32>) -> Result<Answer> {

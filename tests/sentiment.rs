@@ -163,7 +163,8 @@ async fn the_lexicon_understands_negation(stage: &Stage) {
             "neutral",
         ),
     ] {
-        let (diary, _) = analyse(stage, stage.moody().await, text, Reply::Status(500, None)).await;
+        let (diary, _) =
+            analyse(stage, stage.moody().await, text, Reply::Says(String::new())).await;
         assert_eq!(
             (&diary["analyzed_by"], &diary["sentiment"]),
             (&json!("lexicon"), &json!(sentiment)),

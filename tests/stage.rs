@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
+use redis::AsyncCommands;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, OnceCell};
 use xtask::runtime::{App, Kind, Options};
@@ -44,6 +45,22 @@ impl Instance {
     /// A connection to its database.
     pub async fn database(&self) -> tokio_postgres::Client {
         database(&self.database_url).await
+    }
+
+    /// A connection to its Redis.
+    pub async fn redis(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(self.redis_url.as_str()).expect("a Redis URL");
+        let connection = client.get_multiplexed_async_connection().await;
+        connection.expect("Redis is there")
+    }
+
+    /// Has all instances on its Redis forget what they know about models, an open circuit included. What is kept of texts stays.
+    pub async fn forget_models(&self) {
+        let mut redis = self.redis().await;
+        let keys: Vec<String> = redis.keys("{sentiment}:model:*").await.expect("keys");
+        for key in keys {
+            let _: () = redis.del(&key).await.expect("it is deleted");
+        }
     }
 }
 

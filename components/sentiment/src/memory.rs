@@ -74,10 +74,10 @@ fn recalled(answer: &[RedisResult]) -> Option<Recalled> {
     let [RedisResult::Binary(verdict), RedisResult::Binary(value)] = answer else {
         return None;
     };
-    let value = str::from_utf8(value).unwrap_or_default();
+    let value = String::from_utf8_lossy(value);
     let ask = |permit| Recalled::Ask(permit, Dialect::decode(value.parse().unwrap_or_default()));
     match verdict.as_slice() {
-        b"known" => Some(Recalled::Known(value.to_owned())),
+        b"known" => Some(Recalled::Known(value.into_owned())),
         b"ask" => Some(ask(Permit::Ask)),
         b"trial" => Some(ask(Permit::Trial)),
         b"leave" => Some(Recalled::LeaveAlone),
