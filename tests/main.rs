@@ -46,6 +46,7 @@ mod logins;
 mod pages;
 mod permissions;
 mod privacy;
+mod providers;
 mod sentiment;
 mod settings;
 mod stats;
@@ -92,6 +93,7 @@ fn trials(runtime: &Handle) -> Vec<Trial> {
         sentiment::tests(),
         bad_models::tests(),
         circuit::tests(),
+        providers::tests(),
         cache::tests(),
         settings::tests(),
         adoption::tests(),

@@ -36,7 +36,7 @@ pub enum Reply {
     /// An error status, with `Retry-After` where it is given.
     Status(u16, Option<u32>),
     /// Whatever this makes of the call.
-    By(fn(&Asked) -> Exact),
+    By(Arc<dyn Fn(&Asked) -> Exact + Send + Sync>),
     /// This, whatever the call.
     Exactly(Exact),
     /// The connection is closed without an answer.
