@@ -79,7 +79,7 @@ async fn failures_in_a_row_have_all_instances_leave_the_model_alone(stage: &Stag
         assert_eq!(asked(stage, user, lovely).await, 0, "it is left alone");
     }
     assert_eq!(number(&one, "pause").await, Some(10_000));
-    let log = one.app.log() + &other.app.log();
+    let log = one.log_with(&["takes over for 10 s"]).await + &other.app.log();
     assert_eq!(log.matches("takes over for 10 s").count(), 1, "{log}");
     let mut redis = one.redis().await;
     let left: i64 = redis.pttl(key(&one).await).await.expect("a time");
@@ -194,7 +194,7 @@ async fn a_model_that_is_gone_is_left_alone_with_one_line_in_the_log(stage: &Sta
         for user in [&user, &user.at(&other.service), &user] {
             assert_eq!(asked(stage, user, gone()).await, 0, "{status}");
         }
-        let log = one.app.log() + &other.app.log();
+        let log = one.log_with(&["\"error\"", "github_token"]).await + &other.app.log();
         let lines: Vec<_> = log
             .lines()
             .filter(|line| line.contains("\"component\":\"sentiment\""))

@@ -21,6 +21,7 @@ macro_rules! tests {
 }
 
 mod client;
+mod collector;
 mod conventions;
 mod html;
 mod model;
@@ -49,6 +50,7 @@ mod privacy;
 mod providers;
 mod sentiment;
 mod settings;
+mod stampede;
 mod stats;
 mod sweep;
 mod system;
@@ -94,6 +96,7 @@ fn trials(runtime: &Handle) -> Vec<Trial> {
         bad_models::tests(),
         circuit::tests(),
         providers::tests(),
+        stampede::tests(),
         cache::tests(),
         settings::tests(),
         adoption::tests(),

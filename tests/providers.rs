@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use redis::AsyncCommands;
 use serde_json::{Value, json};
 
@@ -158,33 +158,27 @@ async fn check_error(stage: &Stage, instance: &Instance, error: &Value) {
     if let Some(wait) = error["headers"]["retry-after"].as_str() {
         headers.push(("retry-after", wait.to_owned()));
     }
-    let before = instance.app.log().len();
     let word = fresh_word("zebra");
     stage
         .model
         .when(&word, Reply::Exactly(Exact(status, headers, body)));
     let user = instance.service.user().await;
-    check_lexicon(&user.write(&format!("{HAPPY_AND_SAD} {word}.")).await);
+    let draft = json!({"content": format!("{HAPPY_AND_SAD} {word}.")});
+    let call = user.call(Method::POST, "/diaries").json(&draft);
+    let call = call.header("x-request-id", &word);
+    check_lexicon(&call.send().await.expect(201).json());
     assert_eq!(stage.model.asked(&word).len(), 1, "{error}");
 
+    let (expected, line) = match &error["then"] {
+        Value::String(then) if then == "unusable" => ((None, false), "took over".to_owned()),
+        Value::String(then) if then == "failed" => ((Some(1), false), "took over".to_owned()),
+        then => ((None, true), format!("takes over for {} s", then["paused"])),
+    };
     let (failures, pause_ends) = known(instance).await;
-    let log = instance.app.log()[before..].to_owned();
-    match &error["then"] {
-        Value::String(then) if then == "unusable" => {
-            assert_eq!((failures, pause_ends), (None, None), "{error}")
-        }
-        Value::String(then) if then == "failed" => {
-            assert_eq!((failures, pause_ends), (Some(1), None), "{error}")
-        }
-        then => {
-            assert!(pause_ends.is_some(), "{error}");
-            let line = format!("takes over for {} s", then["paused"]);
-            assert!(log.contains(&line), "{error}: {log}");
-        }
-    }
-    let message = error["body"]
-        .pointer("/error/message")
-        .and_then(Value::as_str);
+    assert_eq!((failures, pause_ends.is_some()), expected, "{error}");
+    let log = instance.log_with(&[&word, &line]).await;
+    let message = error["body"].pointer("/error/message");
+    let message = message.and_then(Value::as_str);
     assert!(
         message.is_none_or(|message| !log.contains(message)),
         "{log}"

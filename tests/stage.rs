@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use redis::AsyncCommands;
@@ -29,6 +30,9 @@ pub const SWEEP_TOKEN: &str = "sweep-token-of-the-tests";
 /// What the model may take, in milliseconds.
 const MODEL_TIMEOUT: &str = "1500";
 
+/// What a line may take from where it is logged to where tests read it, on a busy machine.
+const LOGGED_WITHIN: Duration = Duration::from_secs(5);
+
 /// An instance of the service with what it stands on.
 pub struct Instance {
     /// For calls.
@@ -52,6 +56,25 @@ impl Instance {
         let client = redis::Client::open(self.redis_url.as_str()).expect("a Redis URL");
         let connection = client.get_multiplexed_async_connection().await;
         connection.expect("Redis is there")
+    }
+
+    /// The log, as soon as one of its lines has all these parts: what is logged takes a moment to get here.
+    pub async fn log_with(&self, parts: &[&str]) -> String {
+        let start = Instant::now();
+        loop {
+            let log = self.app.log();
+            if log
+                .lines()
+                .any(|line| parts.iter().all(|part| line.contains(part)))
+            {
+                return log;
+            }
+            assert!(
+                start.elapsed() < LOGGED_WITHIN,
+                "no line has {parts:?}: {log}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Has all instances on its Redis forget what they know about models, an open circuit included. What is kept of texts stays.
@@ -116,7 +139,7 @@ impl Stage {
         xtask::migrate::up(&database_url).await?;
         let redis_url = redis.url(0);
         let variables = variables(&database_url, &redis_url, &model.host())?;
-        let app = start_app(kind, folder.path(), variables).await?;
+        let app = start_app(kind, folder.path(), variables, BTreeMap::new()).await?;
         let contract = Arc::new(Contract::new(document(app.url()).await?));
         let service = Service::at(app.url(), contract.clone());
         Ok(Self {
@@ -219,12 +242,28 @@ impl Stage {
         redis_url: &str,
         changes: &[(&str, &str)],
     ) -> Instance {
+        self.instance_in(database_url, redis_url, changes, &[])
+            .await
+    }
+
+    /// A new instance over these servers, whose runtime has these environment variables.
+    pub async fn instance_in(
+        &self,
+        database_url: &str,
+        redis_url: &str,
+        changes: &[(&str, &str)],
+        environment: &[(&str, &str)],
+    ) -> Instance {
         let variables = variables(database_url, redis_url, &self.model.host());
         let mut variables = variables.expect("the servers have URLs");
         for (name, value) in changes {
             variables.insert((*name).to_owned(), (*value).to_owned());
         }
-        let app = start_app(self.kind, self.folder.path(), variables)
+        let environment = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let app = start_app(self.kind, self.folder.path(), variables, environment)
             .await
             .expect("the service starts");
         let service = Service::at(app.url(), self.contract.clone());
@@ -235,6 +274,11 @@ impl Stage {
             database_url,
             redis_url,
         }
+    }
+
+    /// Whether the instances run on Spin, which can send traces.
+    pub fn is_on_spin(&self) -> bool {
+        self.kind == Kind::Spin
     }
 
     /// A new database without tables.
@@ -307,11 +351,17 @@ fn variables(
         .into())
 }
 
-async fn start_app(kind: Kind, folder: &Path, variables: BTreeMap<String, String>) -> Result<App> {
+async fn start_app(
+    kind: Kind,
+    folder: &Path,
+    variables: BTreeMap<String, String>,
+    environment: BTreeMap<String, String>,
+) -> Result<App> {
     let options = Options {
         manifest: xtask::workspace().join("spin.toml"),
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         variables,
+        environment,
         state_dir: TempDir::new_in(folder)?.keep(),
         inherit_output: false,
     };

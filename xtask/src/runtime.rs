@@ -106,6 +106,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Values of variables by lower-case names. Nothing else is passed on, neither from the environment nor from `.env`.
     pub variables: BTreeMap<String, String>,
+    /// Environment variables of the runtime itself, such as where it sends its traces.
+    pub environment: BTreeMap<String, String>,
     /// For logs and the like; made where it is missing.
     pub state_dir: PathBuf,
     /// Whether to show what is printed, from when the service is ready.
@@ -201,6 +203,7 @@ fn command(program: &Path, options: &Options) -> Result<Command> {
     for (name, value) in &options.variables {
         command.env(format!("{PREFIX}{}", name.to_ascii_uppercase()), value);
     }
+    command.envs(&options.environment);
     let (name, value) = MAX_INSTANCES;
     if std::env::var_os(name).is_none() {
         command.env(name, value);

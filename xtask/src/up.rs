@@ -119,6 +119,7 @@ async fn start(arguments: &Args) -> Result<Service> {
         manifest: crate::workspace().join("spin.toml"),
         listen: arguments.listen,
         variables: settings.into_variables(),
+        environment: Default::default(),
         state_dir: local::folder().join("runtime"),
         inherit_output: true,
     };

@@ -124,6 +124,7 @@ fn options(manifest: &str, settings: Settings, state_dir: std::path::PathBuf) ->
         manifest: crate::workspace().join(manifest),
         listen: ([127, 0, 0, 1], 0).into(),
         variables: settings.into_variables(),
+        environment: Default::default(),
         state_dir,
         inherit_output: false,
     }
