@@ -37,7 +37,8 @@ $$;
 -- with the pooled connection. That saves a third to a half of their time.
 
 -- A page of the list: no row when the login has ended, else the total of the
--- user's entries and a JSON array.
+-- user's entries and a JSON array. Calling `diary` for each entry would cost a
+-- fifth more, so its columns stand here once more.
 create function diary_page(login uuid, owner integer, per_page bigint, skipped bigint)
 returns table (total bigint, items text)
 language plpgsql stable rows 1 as $$
@@ -49,10 +50,20 @@ begin
     end if;
     total := coalesce((select total_entries from user_stats where user_id = owner), 0);
     items := (
-        select coalesce(json_agg(diary(page.entry)), '[]')::text from (
-            select entry from thought_diaries entry
+        select coalesce(json_agg(page), '[]')::text from (
+            select id, content,
+                case when analyzed_by is null then escape_html(content) else analyzed_content end
+                    as analyzed_content,
+                positive_count, negative_count,
+                case when positive_count > negative_count then 'positive'
+                    when positive_count < negative_count then 'negative'
+                    else 'neutral' end as sentiment,
+                analyzed_by,
+                to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as created_at,
+                to_char(updated_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as updated_at
+            from thought_diaries
             where user_id = owner
-            order by entry.created_at desc, entry.id desc
+            order by thought_diaries.created_at desc, thought_diaries.id desc
             limit per_page offset skipped
         ) page
     );
