@@ -56,6 +56,15 @@ pub fn permit(call: Duration) -> Option<Permit> {
     permit
 }
 
+/// Takes over that the circuit of all instances is closed, or open for now, in case Redis goes away.
+pub fn follow(pause: Option<Duration>) {
+    let mut circuit = Circuit::CLOSED;
+    if let Some(pause) = pause {
+        circuit.open(Instant::now(), pause);
+    }
+    OWN.set(circuit);
+}
+
 /// Notes what came of a call, for this instance.
 pub fn note(permit: Permit, outcome: Outcome) -> News {
     let mut circuit = OWN.get();
@@ -213,6 +222,14 @@ mod tests {
         assert_eq!(circuit.permit(then, CALL), Some(Permit::Trial));
         let news = circuit.note(then, Permit::Trial, Failed);
         assert_eq!(news, News::Opened(PAUSE));
+    }
+
+    #[test]
+    fn an_instance_follows_all_of_them() {
+        follow(Some(PAUSE));
+        assert_eq!(permit(CALL), None);
+        follow(None);
+        assert_eq!(permit(CALL), Some(Permit::Ask));
     }
 
     #[test]

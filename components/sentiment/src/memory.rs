@@ -18,8 +18,12 @@ use crate::{
 const RECALL: &str = include_str!("memory/recall.lua");
 const RECORD: &str = include_str!("memory/record.lua");
 
-/// What Redis may cost a request, each time it is asked.
-const REDIS_LIMIT: Duration = Duration::from_millis(400);
+/// What Redis may cost a request before the model is asked, as part of the
+/// model's time. When very many requests come at once, much less would take a
+/// busy machine for a Redis that is away, and have all of them ask the model.
+const RECALL_LIMIT: Duration = Duration::from_millis(1000);
+/// And after it, when that time may be over.
+const RECORD_LIMIT: Duration = Duration::from_millis(500);
 /// How long this instance leaves a Redis alone that failed, so that only few requests pay for it.
 const REDIS_PAUSE: Duration = Duration::from_secs(5);
 /// A call's own end is told by its timeout; a trial that has still not been heard of so much later is lost.
@@ -62,12 +66,21 @@ pub async fn recall(model: &Model, key: Option<&str>) -> Recalled {
     let call = model.timeout + CALL_MARGIN;
     let arguments = [milliseconds(call), MOST_WAITING.into(), milliseconds(KNOWN)];
     let arguments = arguments.map(|number| number.to_string());
-    let answer = eval(model, RECALL, key, arguments.into()).await;
-    answer.as_deref().and_then(recalled).unwrap_or_else(|| {
-        circuit::permit(call).map_or(Recalled::LeaveAlone, |permit| {
+    let limit = RECALL_LIMIT.min(model.timeout / 2);
+    let answer = eval(model, limit, RECALL, key, arguments.into()).await;
+    match answer.as_deref().and_then(recalled) {
+        Some(recalled) => {
+            match recalled {
+                Recalled::LeaveAlone => circuit::follow(Some(REDIS_PAUSE)),
+                Recalled::Ask(Permit::Ask, _) => circuit::follow(None),
+                Recalled::Ask(Permit::Trial, _) | Recalled::Known(_) => {}
+            }
+            recalled
+        }
+        None => circuit::permit(call).map_or(Recalled::LeaveAlone, |permit| {
             Recalled::Ask(permit, Dialect::known())
-        })
-    })
+        }),
+    }
 }
 
 fn recalled(answer: &[RedisResult]) -> Option<Recalled> {
@@ -118,7 +131,7 @@ pub async fn record(
         key = Some(kept.key);
         arguments.extend([kept.marks, milliseconds(kept.expiry).to_string()]);
     }
-    let answer = eval(model, RECORD, key.as_deref(), arguments).await;
+    let answer = eval(model, RECORD_LIMIT, RECORD, key.as_deref(), arguments).await;
     let news = answer.as_deref().and_then(news);
     news.unwrap_or_else(|| circuit::note(permit, outcome))
 }
@@ -138,6 +151,7 @@ fn news(answer: &[RedisResult]) -> Option<News> {
 /// Runs a script; `None` when Redis is away or was away just now.
 async fn eval(
     model: &Model,
+    limit: Duration,
     script: &str,
     key: Option<&str>,
     arguments: Vec<String>,
@@ -152,7 +166,7 @@ async fn eval(
         .chain(keys.into_iter().flatten())
         .chain(arguments.iter().map(String::as_str))
         .map(|parameter| RedisParameter::Binary(parameter.as_bytes().to_vec()));
-    let answer = execute_within(REDIS_LIMIT, &model.redis_url, "EVAL", parameters.collect()).await;
+    let answer = execute_within(limit, &model.redis_url, "EVAL", parameters.collect()).await;
     let away = answer.is_err().then(|| Instant::now() + REDIS_PAUSE);
     AWAY.set(away);
     answer.ok()
