@@ -196,6 +196,11 @@ async fn calamities(stage: &Stage, instance: &Instance, wires: [&Wire; 2]) -> St
             "alter table thought_diaries rename to away",
             "alter table away rename to thought_diaries",
         ),
+        // What Postgres says about this one holds the whole row.
+        (
+            "alter table thought_diaries add constraint none check (content not like '%A happy%')",
+            "alter table thought_diaries drop constraint none",
+        ),
         (
             "alter table thought_diaries rename content to away",
             "alter table thought_diaries rename away to content",
@@ -206,7 +211,6 @@ async fn calamities(stage: &Stage, instance: &Instance, wires: [&Wire; 2]) -> St
             user.call(Method::POST, "/diaries")
                 .json(&content("A happy")),
             user.call(Method::PUT, &path).json(&content("A happy")),
-            user.call(Method::GET, &path),
         ] {
             let answer = call.send_unchecked().await;
             answers.push(answer.expect_error(500, "internal_error"));
