@@ -7,19 +7,34 @@
 
 use std::{
     cell::Cell,
-    future::Future,
-    pin::pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::Poll,
     time::{Duration, Instant},
 };
 
 use futures::future::{Either, select};
-use spin_sdk::time::sleep;
+use spin_sdk::{time::sleep, wit_bindgen::yield_async};
 
 /// Waits for `work`, at most `limit`; `None` when the limit came first.
 pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-    match select(pin!(work), pin!(sleep(limit))).await {
+    let mut work = pin!(work);
+    match select(work.as_mut(), pin!(sleep(limit))).await {
         Either::Left((done, _)) => Some(done),
-        Either::Right(((), _)) => None,
+        Either::Right(((), _)) => at_last(work).await,
+    }
+}
+
+/// What `work` has come to when its time is over. An instance that computed for
+/// other requests meanwhile may hear of the end of the time before it hears of
+/// an answer that came long before.
+async fn at_last<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    yield_async().await;
+    yield_async().await;
+    let polled = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+    match polled {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => None,
     }
 }
 
@@ -49,7 +64,12 @@ pub async fn within_each<T>(limit: Duration, work: impl AsyncFnOnce(&Progress) -
     loop {
         match select(work.as_mut(), pin!(sleep(left))).await {
             Either::Left((done, _)) => return Some(done),
-            Either::Right(((), _)) => left = limit.checked_sub(progress.0.get().elapsed())?,
+            Either::Right(((), _)) => {
+                if let Some(done) = at_last(work.as_mut()).await {
+                    return Some(done);
+                }
+                left = limit.checked_sub(progress.0.get().elapsed())?;
+            }
         }
     }
 }
