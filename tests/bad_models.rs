@@ -250,21 +250,19 @@ async fn thousands_of_phrases_become_no_more_than_hundreds_of_marks(stage: &Stag
 }
 
 async fn a_sentiment_component_that_fails_loses_no_entry(stage: &Stage) {
-    let instance = stage
-        .new_instance(&[("github_auth_style", "handshake")])
-        .await;
-    let (diary, _) = analyse(
-        stage,
-        &instance,
-        "A <lovely> day",
-        Reply::Phrases(&["lovely"], &[]),
-    )
-    .await;
-    assert_eq!(
-        (&diary["analyzed_by"], &diary["sentiment"]),
-        (&json!(null), &json!("neutral"))
-    );
-    let log = instance.log_with(&["github_auth_style"]).await;
-    assert!(!log.contains("handshake"));
-    instance.app.stop().await;
+    for (name, value) in [
+        ("github_auth_style", "handshake"),
+        ("sentiment_cache_ttl", "for-ever"),
+    ] {
+        let instance = stage.new_instance(&[(name, value)]).await;
+        let reply = Reply::Phrases(&["lovely"], &[]);
+        let (diary, _) = analyse(stage, &instance, "A <lovely> day", reply).await;
+        assert_eq!(
+            (&diary["analyzed_by"], &diary["sentiment"]),
+            (&json!(null), &json!("neutral"))
+        );
+        let log = instance.log_with(&[name]).await;
+        assert!(!log.contains(value), "{log}");
+        instance.app.stop().await;
+    }
 }
