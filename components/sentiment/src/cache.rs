@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Bytes of a kept value beyond which it is none of ours.
-const LONGEST: usize = 16 * 1024;
+const LONGEST: usize = 64 * 1024;
 
 /// Where the marks of a text are kept, whose keyed digest this is in
 /// hexadecimal; `None` when it is none. What comes of it tells as little about
