@@ -18,7 +18,7 @@ use crate::{config::Config, entry::Content};
 const ADDRESS: &str = "http://sentiment.spin.internal/analyze";
 
 /// What the sentiment component may take beyond the model's time, before the entry is stored without it.
-const MARGIN: Duration = Duration::from_millis(1000);
+const MARGIN: Duration = Duration::from_secs(2);
 
 /// Every character of an entry may be escaped, and JSON may escape that again.
 const ANSWER_LIMIT: usize = 1024 * 1024;
