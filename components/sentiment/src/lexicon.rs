@@ -1,6 +1,8 @@
 //! Marks the words of a text that carry a feeling, by word list and rules, with no help from outside.
 
 mod feelings;
+#[cfg(test)]
+mod labelled;
 mod language;
 mod needs;
 mod reach;
