@@ -1,12 +1,11 @@
 //! `cargo xtask bench`: how fast the service is, beside a bare component that makes the same host call.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use tokio::task::spawn_blocking;
 
-use crate::build;
 use crate::process::Ending;
 use crate::progress::Progress;
 use crate::runtime::{App, Kind};
@@ -66,26 +65,14 @@ pub async fn run(arguments: &Args) -> Result<()> {
         report = measure(arguments) => report?,
         () = ending.wait() => bail!("stopped"),
     };
-    let text = report.markdown();
-    println!("{text}");
-    write(&arguments.output, &text)
-}
-
-fn write(output: &Path, text: &str) -> Result<()> {
-    if let Some(folder) = output.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make {}", folder.display()))?;
-    }
-    std::fs::write(output, text).with_context(|| format!("cannot write {}", output.display()))?;
-    println!("Written to {}", output.display());
-    Ok(())
+    crate::document::publish(&report.markdown(), &arguments.output)
 }
 
 async fn measure(arguments: &Args) -> Result<Report> {
     let kind = arguments.runtime.unwrap_or_else(Kind::detect);
     let progress = Progress::new();
     let generator = spawn_blocking(Generator::find_or_install).await??;
-    build(kind, &progress).await?;
+    crate::stage::build(kind, &progress).await?;
     let stage = Stage::start(kind, &progress).await?;
     let machine = machine::describe(kind, &stage, &generator).await?;
     let bench = Bench {
@@ -101,18 +88,6 @@ async fn measure(arguments: &Args) -> Result<Report> {
     bench.history(&stage, &mut report).await?;
     stage.stop().await;
     Ok(report)
-}
-
-async fn build(kind: Kind, progress: &Progress) -> Result<()> {
-    let progress = progress.clone();
-    spawn_blocking(move || {
-        build::components(&progress)?;
-        match kind {
-            Kind::Embedded => build::host_with(&progress).map(drop),
-            Kind::Spin => Ok(()),
-        }
-    })
-    .await?
 }
 
 /// What all measurements have in common.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{apt, bench, build, migrate, seed, sweep, test, up};
+use xtask::{apt, bench, build, eval, migrate, seed, sweep, test, up};
 
 /// Everything to do with Thought Diary: build, run, migrate, test, measure
 ///
@@ -21,6 +21,7 @@ enum Command {
     Up(up::Args),
     Test(test::Args),
     Bench(bench::Args),
+    Eval(eval::Args),
     Build(build::Args),
     Migrate(migrate::Args),
     Seed(seed::Args),
@@ -32,6 +33,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Up(arguments) => up::run(&arguments).await,
         Command::Test(arguments) => test::run(&arguments).await,
         Command::Bench(arguments) => bench::run(&arguments).await,
+        Command::Eval(arguments) => eval::run(&arguments).await,
         Command::Build(arguments) => build::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments).await,
         Command::Seed(arguments) => seed::run(&arguments).await,

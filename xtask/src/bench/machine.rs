@@ -18,7 +18,7 @@ use crate::runtime::Kind;
 /// When the database does not answer.
 pub async fn describe(kind: Kind, stage: &Stage, generator: &Generator) -> Result<String> {
     // It has the calendar, too.
-    let mut connection = PgConnection::connect(&stage.database).await?;
+    let mut connection = PgConnection::connect(&stage.servers.database).await?;
     let (day, postgres): (String, String) = sqlx::query_as(
         "select to_char(now() at time zone 'utc', 'YYYY-MM-DD'), split_part(current_setting('server_version'), ' ', 1)",
     )
