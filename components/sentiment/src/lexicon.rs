@@ -1,6 +1,7 @@
 //! Marks the words of a text that carry a feeling, by word list and rules, with no help from outside.
 
 mod feelings;
+mod irony;
 #[cfg(test)]
 mod labelled;
 mod language;
@@ -28,6 +29,7 @@ pub fn analyze(text: &str) -> Vec<Mark> {
     let muted = language::not_english(&tokens);
     let mut feelings = feelings::find(text, &tokens, &muted);
     reach::apply(&tokens, &mut feelings);
+    irony::see_through(&tokens, &mut feelings);
     weight::emphasise(text, &tokens, &mut feelings);
     weight::contrast(&tokens, &mut feelings);
     weight::settle(&mut feelings);
@@ -217,6 +219,49 @@ mod tests {
             "She [-let me down].",
             "[-Great], another bill.",
             "[+Tears of joy]!",
+        ]);
+    }
+
+    #[test]
+    fn praise_alone_before_bad_news_is_none() {
+        assert_marked(&[
+            "[-Brilliant]. The car has [-broken down].",
+            "[-Great], I [-failed] again.",
+            "[+Great]! My brother was [-sick] all day.",
+            "[+Lovely], tea with a [-sad] but [+happy] friend.",
+            "[+Wonderful] day. The car has [-broken down].",
+        ]);
+    }
+
+    #[test]
+    fn names_and_titles_feel_nothing() {
+        assert_marked(&[
+            "Had lunch with Joy and her brother.",
+            "We are reading Crime and Punishment at school.",
+            "Changed trains at Mount Pleasant and walked.",
+            "The Great Wall chapter is due on Friday.",
+            "Such [+joy] in this house.",
+            "GOT THE [+BEST] NEWS today.",
+        ]);
+    }
+
+    #[test]
+    fn facts_with_words_of_feeling_are_facts() {
+        assert_marked(&[
+            "We saw a killer whale during happy hour.",
+            "My great-grandmother went to the pain clinic.",
+            "Signed up for a crash course in Excel.",
+            "The charity shop has a fire drill and gluten-free cake.",
+        ]);
+    }
+
+    #[test]
+    fn a_negation_reaches_the_whole_of_a_list() {
+        assert_marked(&[
+            "It was [-not warm], [-funny] or [-happy].",
+            "[+Not a single argument] all day.",
+            "I haven't had this much [+fun] since June.",
+            "He [-never says he loves] me.",
         ]);
     }
 

@@ -38,16 +38,17 @@ pub fn find(text: &str, tokens: &[Token<'_>], muted: &[bool]) -> Vec<Feeling> {
     feelings
 }
 
-/// Whether a word is part of a name such as "Sad Panda": it and a neighbour
-/// begin with a capital inside a sentence that is not capitalised throughout.
+/// Whether a word is part of a name such as "Sad Panda" or "Crime and Punishment", or is one of the
+/// words that people are called by: it begins with a capital inside a sentence that has other words in small letters.
 fn is_in_name(text: &str, tokens: &[Token<'_>], at: usize) -> bool {
     let capital = |token: &Token<'_>| is_capitalised(text, token);
     let before = at.checked_sub(1).and_then(|before| tokens.get(before));
-    if !tokens.get(at).is_some_and(capital) || before.is_none_or(|before| before.kind == Kind::End)
-    {
+    let Some(token) = tokens.get(at).filter(|token| capital(token)) else {
+        return false;
+    };
+    if before.is_none_or(|before| before.kind == Kind::End) {
         return false;
     }
-    let neighbours = [before, tokens.get(at + 1)];
     let words = |token: &&Token<'_>| matches!(token.kind, Kind::Word(_));
     let sentence = tokens
         .get(at.saturating_sub(10)..)
@@ -58,7 +59,38 @@ fn is_in_name(text: &str, tokens: &[Token<'_>], at: usize) -> bool {
         .filter(words)
         .filter(|token| !capital(token))
         .count();
-    neighbours.into_iter().flatten().any(capital) && plain > 4
+    plain >= 2 && (is_first_name(&token.text) || in_title(text, tokens, at))
+}
+
+/// Whether a neighbour begins with a capital, too, be it across an "and" or "of".
+fn in_title(text: &str, tokens: &[Token<'_>], at: usize) -> bool {
+    let links = |token: &Token<'_>| matches!(&*token.text, "and" | "of" | "the" | "to" | "in");
+    let capital =
+        |token: Option<&Token<'_>>| token.is_some_and(|token| is_capitalised(text, token));
+    let before = |distance| at.checked_sub(distance).and_then(|at| tokens.get(at));
+    let after = |distance| tokens.get(at + distance);
+    capital(before(1))
+        || capital(after(1))
+        || before(1).is_some_and(links) && capital(before(2))
+        || after(1).is_some_and(links) && capital(after(2))
+}
+
+/// Feelings that are first names as well.
+fn is_first_name(word: &str) -> bool {
+    matches!(
+        word,
+        "joy"
+            | "grace"
+            | "faith"
+            | "hope"
+            | "bliss"
+            | "victor"
+            | "melody"
+            | "angel"
+            | "charity"
+            | "merry"
+            | "precious"
+    )
 }
 
 /// "Panda", not "panda", "PANDA" or "I".

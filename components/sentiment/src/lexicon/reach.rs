@@ -106,7 +106,11 @@ impl Path<'_, '_> {
     fn negation(&self, feeling: &Feeling) -> Option<Negation> {
         let mut reach = REACH;
         for at in (0..feeling.first).rev() {
-            let token = self.tokens.get(at).filter(|token| !token.is_break())?;
+            let token = self.tokens.get(at)?;
+            if token.is_break() {
+                let other = at.checked_sub(1).filter(|_| token.text == ",")?;
+                return self.shared(self.feeling_at(other)?, other, feeling);
+            }
             let word = token.word();
             if let Some(other) = self.feeling_at(at) {
                 if other.strength != 0.0 || other.negation.is_some() {
@@ -151,8 +155,10 @@ impl Path<'_, '_> {
 
     /// The negation of a feeling that is joined to this one.
     fn shared(&self, other: &Feeling, at: usize, feeling: &Feeling) -> Option<Negation> {
-        let joined =
-            matches!(self.text(Some(at + 1)), "and" | "or" | "nor") && self.joins(at + 1, feeling);
+        let link = self.text(Some(at + 1));
+        // "Not warm, funny or kind": a comma joins as well, where nothing else stands between.
+        let joined = matches!(link, "and" | "or" | "nor") && self.joins(at + 1, feeling)
+            || link == "," && at + 2 == feeling.first;
         let negation = other.negation.filter(|_| joined)?;
         Some(Negation {
             at: negation,
@@ -197,10 +203,12 @@ impl Path<'_, '_> {
             }
             "couldn't" | "couldnt" | "can't" | "cant" | "nothing" => strongest,
             "not" => strongest && matches!(self.text(negation.at.checked_sub(1)), "could" | "can"),
-            // "Haven't been this happy in years".
+            // "Haven't been this happy in years", "haven't had this much fun since June".
             "haven't" | "havent" | "hasn't" | "hasnt" | "hadn't" | "hadnt" => {
                 matches!(near, "so" | "such" | "this")
-                    && matches!(self.text(Some(feeling.last + 1)), "in" | "for" | "since")
+                    || near == "much"
+                        && matches!(self.text(feeling.first.checked_sub(2)), "so" | "this")
+                    || matches!(self.text(Some(feeling.last + 1)), "like" | "so")
             }
             _ => false,
         }
