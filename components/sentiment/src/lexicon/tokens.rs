@@ -145,6 +145,14 @@ fn fold(word: &str) -> Cow<'_, str> {
 /// The longest emoticon of the tables.
 const LONGEST_EMOTICON: usize = 4;
 
+/// Whether an emoticon of the tables begins so. Most signs are no face, and need not be looked up.
+fn may_open_a_face(first: char) -> bool {
+    matches!(
+        first,
+        ':' | ';' | '=' | '<' | '>' | '(' | ')' | '-' | '8' | '^' | '\\' | 'x' | 'X' | 'D' | 'T'
+    )
+}
+
 /// Takes an emoticon off the front of `rest`, where one can stand: after a
 /// space, a sign or an emoji, or after a word when it has eyes of its own.
 fn emoticon<'t>(
@@ -153,7 +161,10 @@ fn emoticon<'t>(
     at: usize,
     tokens: &mut Vec<Token<'t>>,
 ) -> Option<usize> {
-    let first = rest.chars().next().filter(char::is_ascii)?;
+    let first = rest
+        .chars()
+        .next()
+        .filter(|first| may_open_a_face(*first))?;
     let after_word = before.is_some_and(char::is_alphanumeric);
     let eyes = matches!(first, ':' | ';' | '=' | '<');
     let alone = !after_word
@@ -196,10 +207,18 @@ fn other<'t>(rest: &'t str, at: usize, tokens: &mut Vec<Token<'t>>) -> usize {
     if rest.starts_with(' ') {
         return 1;
     }
-    let Some(cluster) = rest.graphemes(true).next() else {
+    let mut letters = rest.chars();
+    let Some(first) = letters.next() else {
         return rest.len();
     };
-    let first = cluster.chars().next().unwrap_or_default();
+    // To find the bounds of a grapheme takes longer than all else; most are seen to be one character.
+    let alone = is_plain(first) && letters.next().is_none_or(begins_anew);
+    let length = if alone {
+        first.len_utf8()
+    } else {
+        rest.graphemes(true).next().map_or(rest.len(), str::len)
+    };
+    let cluster = rest.get(..length).unwrap_or_default();
     let kind = match first {
         '.' | '!' | '?' | '\n' | '\r' | '…' | '。' | '！' | '？' => Some(Kind::End),
         ',' | ';' | ':' | '(' | ')' | '–' | '—' | '-' | '•' | '*' | '/' => Some(Kind::Break),
@@ -214,6 +233,17 @@ fn other<'t>(rest: &'t str, at: usize, tokens: &mut Vec<Token<'t>>) -> usize {
         });
     }
     cluster.len()
+}
+
+/// A sign or an emoji that joins nothing to itself by its own nature, as carriage returns and flags do.
+fn is_plain(first: char) -> bool {
+    matches!(first, ' '..='~' | '\n' | '\u{2010}'..='\u{2027}' | '\u{2600}'..='\u{27BF}' | '\u{1F300}'..='\u{1FAFF}')
+}
+
+/// A character that never belongs to the one before it.
+fn begins_anew(next: char) -> bool {
+    let tone = ('\u{1F3FB}'..='\u{1F3FF}').contains(&next);
+    next.is_ascii() || ('\u{1F300}'..='\u{1FAFF}').contains(&next) && !tone
 }
 
 /// The feeling of an emoji, whatever its skin colour, sex or variation.
@@ -287,6 +317,38 @@ mod tests {
     fn emoji_are_found_whatever_their_variation() {
         assert_eq!(symbols("❤️ ❤ 👍🏽 😂😂"), 5);
         assert_eq!(symbols("🚗 🇩🇪 ☕"), 0);
+    }
+
+    #[test]
+    fn every_face_of_the_tables_may_be_opened() {
+        let faces = include_str!("symbols.tsv").lines().skip(1);
+        for face in faces.filter(|face| face.is_ascii()) {
+            assert!(face.chars().next().is_some_and(may_open_a_face), "{face}");
+        }
+    }
+
+    #[test]
+    fn signs_and_emoji_are_cut_as_graphemes_are() {
+        for text in [
+            "!?\r\n\n",
+            "😭😭",
+            "👍🏽❤️❤",
+            "👩‍👩‍👧😂",
+            "🇩🇪🇫🇷",
+            "1️⃣!",
+            "…\u{301}.",
+            "☕\u{FE0F}☕",
+            "😮‍💨😮",
+        ] {
+            let mut at = 0;
+            let mut cut = Vec::new();
+            while at < text.len() {
+                let length = other(&text[at..], at, &mut Vec::new());
+                cut.push(&text[at..at + length]);
+                at += length;
+            }
+            assert_eq!(cut, text.graphemes(true).collect::<Vec<_>>(), "{text:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Weighs feelings against each other, so that their marks add up to the polarity of the whole text.
 
+use std::ops::Range;
+
 use super::{
     feelings::Feeling,
     tokens::{Kind, Token},
@@ -50,77 +52,96 @@ fn is_shouted(word: &str) -> bool {
     word.len() > 2 && word.chars().all(|letter| letter.is_uppercase())
 }
 
-/// What comes before "but" counts half and what comes after it more; a clause with "although" counts half.
+/// What comes before the last "but" of a sentence counts half and what comes after it more; a
+/// clause with "although" counts half.
+///
+/// Each sentence and clause is looked at once, so that no text takes longer than its length.
 pub fn contrast(tokens: &[Token<'_>], feelings: &mut [Feeling]) {
-    for (at, token) in tokens.iter().enumerate() {
-        let word = token.word();
-        if word.is(Role::But) && opens_clause(tokens, at) {
-            let sentence = sentence(tokens, at);
-            let opening = sentence.start == at;
-            let before = if opening {
-                previous_sentence(tokens, at)
-            } else {
-                sentence.start..at
-            };
-            if feelings
-                .iter()
-                .any(|feeling| (at..sentence.end).contains(&feeling.first))
-            {
-                scale(feelings, before, if opening { 0.7 } else { 0.5 });
-                scale(feelings, at..sentence.end, if opening { 1.2 } else { 1.4 });
-            }
-        } else if word.is(Role::Concede) && concedes(tokens, at) {
-            let sentence = sentence(tokens, at);
-            let clause = tokens.iter().skip(at).position(Token::is_break);
-            let end = clause.map_or(sentence.end, |length| at + length);
-            scale(feelings, at..end.min(sentence.end), 0.5);
+    let mut previous = 0..0;
+    let mut start = 0;
+    for sentence in tokens.split_inclusive(|token| token.kind == Kind::End) {
+        let here = start..start + sentence.len();
+        turn(tokens, feelings, &previous, &here);
+        concede(tokens, feelings, &here);
+        if sentence.iter().any(|token| token.word() != Word::default()) {
+            previous = here;
         }
+        start += sentence.len();
+    }
+}
+
+/// Weighs what stands around the last "but" of a sentence.
+fn turn(
+    tokens: &[Token<'_>],
+    feelings: &mut [Feeling],
+    previous: &Range<usize>,
+    sentence: &Range<usize>,
+) {
+    let turns = |at: &usize| {
+        tokens
+            .get(*at)
+            .is_some_and(|token| token.word().is(Role::But))
+            && opens_clause(tokens, *at)
+    };
+    let Some(at) = sentence.clone().rev().find(turns) else {
+        return;
+    };
+    let after = at..sentence.end;
+    if within(feelings, &after).is_empty() {
+        return;
+    }
+    if at == sentence.start {
+        scale(feelings, previous, 0.7);
+        scale(feelings, &after, 1.2);
+    } else {
+        scale(feelings, &(sentence.start..at), 0.5);
+        scale(feelings, &after, 1.4);
+    }
+}
+
+/// Weighs the clauses of a sentence that concede something.
+fn concede(tokens: &[Token<'_>], feelings: &mut [Feeling], sentence: &Range<usize>) {
+    let mut start = sentence.start;
+    let words = tokens.get(sentence.clone()).unwrap_or_default();
+    for clause in words.split_inclusive(Token::is_break) {
+        let end = start + clause.len();
+        let conceding = (start..end).find(|at| concedes(tokens, *at, sentence.start));
+        if let Some(at) = conceding {
+            scale(feelings, &(at..end), 0.5);
+        }
+        start = end;
     }
 }
 
 /// "Though" at the end of a sentence concedes nothing; "after" does only where it opens one: "After a bad week, …".
-fn concedes(tokens: &[Token<'_>], at: usize) -> bool {
-    let opens = sentence(tokens, at).start == at;
-    let is_after = tokens.get(at).is_some_and(|token| token.text == "after");
+fn concedes(tokens: &[Token<'_>], at: usize, start: usize) -> bool {
+    let Some(token) = tokens
+        .get(at)
+        .filter(|token| token.word().is(Role::Concede))
+    else {
+        return false;
+    };
+    let turns = token.word().is(Role::But) && opens_clause(tokens, at);
     let ends = tokens.get(at + 1).is_none_or(|next| next.kind == Kind::End);
-    !ends && (opens || !is_after)
+    !turns && !ends && (at == start || token.text != "after")
 }
 
 /// "Yet" and "still" contrast only where a clause begins; "but" always does.
 fn opens_clause(tokens: &[Token<'_>], at: usize) -> bool {
     let text = tokens.get(at).map_or("", |token| &token.text);
     let before = at.checked_sub(1).and_then(|before| tokens.get(before));
-    !matches!(text, "yet" | "still" | "though") || before.is_none_or(Token::is_break)
+    !matches!(text, "yet" | "still" | "though" | "instead") || before.is_none_or(Token::is_break)
 }
 
-fn sentence(tokens: &[Token<'_>], at: usize) -> std::ops::Range<usize> {
-    let is_end = |token: &Token<'_>| token.kind == Kind::End;
-    let start = tokens
-        .iter()
-        .take(at)
-        .rposition(is_end)
-        .map_or(0, |end| end + 1);
-    let end = tokens
-        .iter()
-        .skip(at)
-        .position(is_end)
-        .map_or(tokens.len(), |length| at + length);
-    start..end
+/// The feelings that begin within these tokens.
+fn within<'a>(feelings: &'a mut [Feeling], tokens: &Range<usize>) -> &'a mut [Feeling] {
+    let start = feelings.partition_point(|feeling| feeling.first < tokens.start);
+    let end = feelings.partition_point(|feeling| feeling.first < tokens.end);
+    feelings.get_mut(start..end).unwrap_or_default()
 }
 
-fn previous_sentence(tokens: &[Token<'_>], start: usize) -> std::ops::Range<usize> {
-    let words = tokens.get(..start).unwrap_or_default();
-    let last = words
-        .iter()
-        .rposition(|token| token.word() != Word::default());
-    last.map_or(0..0, |last| sentence(tokens, last).start..start)
-}
-
-fn scale(feelings: &mut [Feeling], tokens: std::ops::Range<usize>, factor: f32) {
-    for feeling in feelings
-        .iter_mut()
-        .filter(|feeling| tokens.contains(&feeling.first))
-    {
+fn scale(feelings: &mut [Feeling], tokens: &Range<usize>, factor: f32) {
+    for feeling in within(feelings, tokens) {
         feeling.strength *= factor;
     }
 }
@@ -147,22 +168,24 @@ pub fn settle(feelings: &mut Vec<Feeling>) {
     } else {
         return;
     };
-    let count = |feelings: &[Feeling], sign: f32| {
+    let count = |sign: f32| {
         feelings
             .iter()
             .filter(|one| one.strength * sign > 0.0)
             .count()
     };
-    while count(feelings, heavy) <= count(feelings, -heavy) {
-        let faintest = feelings
-            .iter()
-            .enumerate()
-            .filter(|(_, one)| one.strength * heavy < 0.0 && one.strength.abs() < FAINT)
-            .min_by(|(_, a), (_, b)| a.strength.abs().total_cmp(&b.strength.abs()))
-            .map(|(index, _)| index);
-        let Some(faintest) = faintest else {
-            return;
-        };
-        feelings.remove(faintest);
-    }
+    let Some(surplus) = (count(-heavy) + 1).checked_sub(count(heavy)) else {
+        return;
+    };
+    let faint = |one: &Feeling| one.strength * heavy < 0.0 && one.strength.abs() < FAINT;
+    let mut faintest: Vec<(f32, usize)> = feelings
+        .iter()
+        .filter(|one| faint(one))
+        .map(|one| (one.strength.abs(), one.first))
+        .collect();
+    faintest.sort_by(|a, b| a.0.total_cmp(&b.0));
+    faintest.truncate(surplus);
+    let mut dropped: Vec<usize> = faintest.into_iter().map(|(_, first)| first).collect();
+    dropped.sort_unstable();
+    feelings.retain(|one| dropped.binary_search(&one.first).is_err());
 }
