@@ -269,8 +269,26 @@ mod tests {
     fn other_languages_get_no_marks() {
         assert_marked(&[
             "Die Musik war sehr gut und ich bin mit der Fun-Gruppe im Hotel Super.",
+            "Die Kinder sind fast alle krank, der Rest war im Bad.",
             "C'était une journée horrible, très triste et fatigante.",
+            "J'ai acheté du pain et une tarte avec ma sœur.",
             "La fiesta fue terrible y el final fatal.",
+            "Me duele el pie y no tengo hambre.",
+            "We zijn met de auto naar de stad gegaan en het was best warm.",
+            "Bugün çok güzel bir gün, ama pazar için fazla sad.",
+            "Idag var det en glad dag och jag fick en gift av min bror.",
+            "Oggi sono andato al mare con mia sorella e la fine era bella.",
+            "Hoje foi um dia terrível, mas o jantar com a minha mãe foi bom.",
+            "Dzisiaj poszłam na targ z siostrą i był tam pan z psem.",
+            "Tänään oli hyvä päivä, mutta olen sad ja väsynyt.",
+        ]);
+    }
+
+    #[test]
+    fn in_a_mixed_entry_the_english_sentences_are_marked() {
+        assert_marked(&[
+            "I had a [+wonderful] day. Die Kinder sind mit der Oma im Bad und sehr lieb.",
+            "Je suis allé au marché avec ma sœur, il y avait du pain. Then I felt [-sad].",
         ]);
     }
 
