@@ -28,6 +28,9 @@ use stage::Stage;
 const USUAL: u32 = 32;
 /// Connections of the one that shows how the service bears a crowd.
 const MANY: u32 = 1000;
+/// Characters of an entry that is hardly taken, and of the longest.
+const SHORTEST: usize = 12;
+const LONGEST: usize = 5_000;
 /// Each measurement is made twice, in turn with those it is compared with, so that what else
 /// the machine does hits all of them; the better of the two counts.
 const ROUNDS: u32 = 2;
@@ -47,7 +50,7 @@ pub struct Args {
     /// What runs the components [default: spin where 4.1 or newer is on the PATH, else embedded]
     #[arg(long, value_enum)]
     runtime: Option<Kind>,
-    /// How long each of the 28 rounds lasts (a login's, twice as long); all must be over before the access tokens are, after 15 minutes
+    /// How long each of the 32 rounds lasts (a login's, twice as long); all must be over before the access tokens are, after 15 minutes
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=20))]
     seconds: u64,
     /// The Markdown file to write
@@ -86,6 +89,7 @@ async fn measure(arguments: &Args) -> Result<Report> {
     bench.login(&stage, &mut report).await?;
     bench.crowd(&stage, &mut report).await?;
     bench.history(&stage, &mut report).await?;
+    bench.word_list(kind, &stage, &mut report).await?;
     stage.stop().await;
     Ok(report)
 }
@@ -209,6 +213,30 @@ impl Bench {
                 errors: long.errors + short.errors,
             });
         }
+        Ok(())
+    }
+
+    /// What the longest entry costs more than the shortest where the word list reads it. Storing it is in that, too.
+    async fn word_list(&self, kind: Kind, stage: &Stage, report: &mut Report) -> Result<()> {
+        let app = stage.without_model(kind).await?;
+        let user = &stage.accounts.small;
+        let loads =
+            [SHORTEST, LONGEST].map(|length| Load::new(&app, 1, vec![user.create_long(length)]));
+        let measured = self.race("Measuring the word list", loads).await;
+        app.stop().await;
+        let [short, long] = measured?;
+        for (length, figures) in [(SHORTEST, &short), (LONGEST, &long)] {
+            let name = format!("create without a model, {length} characters");
+            report.row(&name, 1, figures);
+        }
+        report.goal(Goal {
+            what: format!(
+                "milliseconds that {LONGEST} characters take longer than {SHORTEST}, read by the word list and stored"
+            ),
+            value: long.p50 - short.p50,
+            bound: Bound::AtMost(2.0),
+            errors: long.errors + short.errors,
+        });
         Ok(())
     }
 

@@ -1,7 +1,5 @@
 //! A throw-away service for what is measured: servers with data of their own, and how to start on them.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
@@ -87,24 +85,25 @@ impl Servers {
         {
             settings.set(name, *value);
         }
-        Ok(self.options("spin.toml", settings))
+        self.options("spin.toml", settings)
     }
 
-    /// How to start any manifest of the repository, on a free port.
-    pub fn options(&self, manifest: &str, settings: Settings) -> Options {
-        Options {
+    /// How to start any manifest of the repository, on a free port and with a state of its own.
+    ///
+    /// # Errors
+    /// When no folder can be made for that.
+    pub fn options(&self, manifest: &str, settings: Settings) -> Result<Options> {
+        let state_dir = tempfile::tempdir_in(self.folder.path())
+            .context("cannot make a temporary folder")?
+            .keep();
+        Ok(Options {
             manifest: crate::workspace().join(manifest),
             listen: ([127, 0, 0, 1], 0).into(),
             variables: settings.into_variables(),
             environment: Default::default(),
-            state_dir: self.state_dir(manifest),
+            state_dir,
             inherit_output: false,
-        }
-    }
-
-    fn state_dir(&self, manifest: &str) -> PathBuf {
-        let name = Path::new(manifest).parent().unwrap_or(Path::new(""));
-        self.folder.path().join("state").join(name)
+        })
     }
 
     /// Stops both. They are thrown away, however they end.

@@ -44,6 +44,12 @@ impl Account {
         Call::post("/diaries", &json!({ "content": content })).with_token(&self.token)
     }
 
+    /// A new entry of so many characters.
+    pub fn create_long(&self, characters: usize) -> Call {
+        let content: String = ENTRY.chars().cycle().take(characters).collect();
+        Call::post("/diaries", &json!({ "content": content })).with_token(&self.token)
+    }
+
     /// Another login.
     pub fn login(&self) -> Call {
         login(&self.email)

@@ -50,6 +50,14 @@ impl Stage {
         })
     }
 
+    /// The service once more, on the same data, with no model to ask.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn without_model(&self, kind: Kind) -> Result<App> {
+        App::start(kind, self.servers.service(&[])?).await
+    }
+
     /// How long the slowest of a few different requests takes, one after the other.
     ///
     /// # Errors
@@ -88,5 +96,5 @@ fn probe(servers: &Servers, model: &Model) -> Result<Options> {
     let mut settings = servers.settings()?;
     // Not asked for here, but its manifest wants an address.
     settings.set("http_host", model.url());
-    Ok(servers.options("host/probe/spin.toml", settings))
+    servers.options("host/probe/spin.toml", settings)
 }
