@@ -21,31 +21,20 @@ use crate::{
 /// JSON text from Postgres, ready to be sent.
 pub type Json = String;
 
-/// A page of a user's diaries, newest first.
-pub struct Listed {
-    /// All of the user's entries.
-    pub total: i64,
-    /// A JSON array.
-    pub items: Json,
-}
-
-/// Reads a page. The statement is a function in the database, where its plan is kept.
+/// Reads a page of the user's diaries, newest first, as it is sent. The statement
+/// is a function in the database, where its plan is kept.
 ///
 /// # Errors
 /// `token_revoked` when the login has ended.
-pub async fn list(database: &Database, session: &Session, page: &Page) -> Result<Listed, Error> {
+pub async fn list(database: &Database, session: &Session, page: &Page) -> Result<Json, Error> {
     let statement = "-- entries::db::list()
-        select total, items from diary_page($1, $2, $3, $4)";
-    let parameters = session.parameters([page.per_page.into(), page.offset().into()]);
+        select diary_page($1, $2, $3, $4)";
+    let parameters = session.parameters([page.number.into(), page.per_page.into()]);
     let row = database.row(statement, parameters).await?;
-    let row = row.ok_or(Error::TokenRevoked)?;
-    Ok(Listed {
-        total: column(&row, 0)?,
-        items: column(&row, 1)?,
-    })
+    column::<Option<Json>>(&row.unwrap_or_default(), 0)?.ok_or(Error::TokenRevoked)
 }
 
-/// Stores a new entry and counts it; gives its id and its JSON.
+/// Stores a new entry, and gives it.
 ///
 /// # Errors
 /// `token_revoked` when the login has ended.
@@ -54,13 +43,12 @@ pub async fn create(
     session: &Session,
     content: &Content,
     analysis: Option<Analysis>,
-) -> Result<(i32, Json), Error> {
+) -> Result<Json, Error> {
     let statement = "-- entries::db::create()
-        select id, diary from diary_create($1, $2, $3, $4, $5, $6, $7, $8)";
+        select diary_create($1, $2, $3, $4, $5, $6, $7, $8)";
     let parameters = session.parameters(written(content, analysis));
     let row = database.row(statement, parameters).await?;
-    let row = row.ok_or(Error::TokenRevoked)?;
-    Ok((column(&row, 0)?, column(&row, 1)?))
+    column::<Option<Json>>(&row.unwrap_or_default(), 0)?.ok_or(Error::TokenRevoked)
 }
 
 /// Reads an entry.

@@ -1,6 +1,7 @@
 //! What a user may do, in the contract's order.
 
 use http::{HeaderValue, StatusCode, header};
+use serde::Deserialize;
 use thought_diary::{
     Error, Request, Response,
     http::{json, no_content, raw_json},
@@ -20,15 +21,8 @@ pub async fn list(request: &mut Request) -> Result<Response, Error> {
     let config = Config::get().await?;
     let session = config.keys.bearer(request, Kind::Access)?;
     let page = Page::parse(request.query())?;
-    let db::Listed { total, items } = db::list(&config.database, &session, &page).await?;
-    let Page { number, per_page } = page;
-    let pages = page.pages(total);
-    Ok(raw_json(
-        StatusCode::OK,
-        format!(
-            r#"{{"items":{items},"page":{number},"per_page":{per_page},"total":{total},"pages":{pages}}}"#
-        ),
-    ))
+    let listed = db::list(&config.database, &session, &page).await?;
+    Ok(raw_json(StatusCode::OK, listed))
 }
 
 /// `POST /diaries`
@@ -37,12 +31,21 @@ pub async fn create(request: &mut Request) -> Result<Response, Error> {
     let session = config.keys.bearer(request, Kind::Access)?;
     let content = request.json::<Draft>().await?.content()?;
     let analysis = sentiment::analyze(request, config, &content).await;
-    let (id, diary) = db::create(&config.database, &session, &content, analysis).await?;
+    let diary = db::create(&config.database, &session, &content, analysis).await?;
+    let location = serde_json::from_str(&diary)
+        .ok()
+        .and_then(|Created { id }| HeaderValue::try_from(format!("/diaries/{id}")).ok());
     let mut response = raw_json(StatusCode::CREATED, diary);
-    if let Ok(location) = HeaderValue::from_str(&format!("/diaries/{id}")) {
+    if let Some(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)
+}
+
+/// What the address of a new entry is made of.
+#[derive(Deserialize)]
+struct Created {
+    id: i32,
 }
 
 /// `GET /diaries/{id}`

@@ -50,16 +50,6 @@ impl Page {
             per_page: per_page.unwrap_or(DEFAULT_PER_PAGE),
         })
     }
-
-    /// Entries before this page.
-    pub fn offset(&self) -> i64 {
-        (self.number - 1) * self.per_page
-    }
-
-    /// Pages that `total` entries make.
-    pub fn pages(&self, total: i64) -> i64 {
-        (total + self.per_page - 1) / self.per_page
-    }
 }
 
 #[cfg(test)]
@@ -102,15 +92,5 @@ mod tests {
             assert!(details.contains_key(name));
         }
         assert!(parse(&[("page", "1"), ("page", "2")]).is_err());
-    }
-
-    #[test]
-    fn pages_are_counted_up() {
-        let page = Page {
-            number: 3,
-            per_page: 10,
-        };
-        assert_eq!(page.offset(), 20);
-        assert_eq!((page.pages(0), page.pages(10), page.pages(11)), (0, 1, 2));
     }
 }
