@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::join_all;
 use redis::AsyncCommands;
 use serde_json::{Value, json};
 
@@ -13,6 +14,8 @@ use crate::wire::Wire;
 
 tests![
     the_same_text_is_paid_for_once,
+    the_same_text_at_the_same_moment_is_paid_for_once,
+    who_waits_for_marks_that_do_not_come_is_not_left_waiting,
     an_answer_without_marks_is_kept_too,
     another_model_is_asked_anew,
     marks_are_kept_for_as_long_as_is_set,
@@ -95,6 +98,37 @@ async fn the_same_text_is_paid_for_once(stage: &Stage) {
     check_model(&user.write(&text).await);
     one.app.stop().await;
     other.app.stop().await;
+}
+
+async fn the_same_text_at_the_same_moment_is_paid_for_once(stage: &Stage) {
+    let one = stage.new_instance(&[]).await;
+    let word = fresh_word("zebra");
+    stage
+        .model
+        .when(&word, Reply::Late(&["happy in the morning"], &["sad"]));
+    let text = format!("{HAPPY_AND_SAD} {word}.");
+    let users = [one.service.user().await, one.service.user().await];
+    let written = (0..20).map(|number: usize| users[number % 2].write(&text));
+    for diary in join_all(written).await {
+        check_model(&diary);
+    }
+    assert_eq!(stage.model.asked(&word).len(), 1);
+    one.app.stop().await;
+}
+
+async fn who_waits_for_marks_that_do_not_come_is_not_left_waiting(stage: &Stage) {
+    let one = stage.new_instance(&[]).await;
+    let word = fresh_word("zebra");
+    stage.model.when(&word, Reply::Says("Certainly!".into()));
+    let text = format!("{HAPPY_AND_SAD} {word}.");
+    let user = one.service.user().await;
+    for diary in join_all((0..5).map(|_| user.write(&text))).await {
+        check_lexicon(&diary);
+    }
+    stage.model.when(&word, HAPPY);
+    check_model(&user.write(&text).await);
+    assert_eq!(kept(&one).await.len(), 1, "no sign of who asked is left");
+    one.app.stop().await;
 }
 
 async fn an_answer_without_marks_is_kept_too(stage: &Stage) {

@@ -1,8 +1,9 @@
 //! Has the model mark a text, unless its marks are known already or the model is to be left alone.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use spin_sdk::time::sleep;
 use thought_diary::{Request, log::Level};
 
 use crate::{
@@ -10,9 +11,12 @@ use crate::{
     circuit::News,
     config::Model,
     markup::{Mark, phrases::locate},
-    memory::{self, Kept, Recalled, recall},
+    memory::{self, Place, Recalled, recall},
     provider::{self, Failure},
 };
+
+/// How often somebody who waits for the marks of another's equal text looks for them.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Why the model did not mark a text.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -38,10 +42,16 @@ pub async fn marks(
     digest: Option<&str>,
 ) -> Result<Vec<Mark>, Fallback> {
     let began = Instant::now();
-    let key = model
-        .cache_ttl
-        .and_then(|expiry| Some((cache::key(model, digest?)?, expiry)));
-    let mut recalled = recall(model, key.as_ref().map(|(key, _)| key.as_str())).await;
+    let place = model.cache_ttl.and_then(|expiry| {
+        let key = cache::key(model, digest?)?;
+        Some(Place { key, expiry })
+    });
+    let place = place.as_ref();
+    let mut recalled = recall(model, place).await;
+    while recalled == Recalled::Asked && began.elapsed() < model.timeout {
+        sleep(LOOK_AGAIN).await;
+        recalled = recall(model, place).await;
+    }
     if let Recalled::Known(value) = &recalled {
         if let Some(marks) = cache::read(value, text) {
             return Ok(marks);
@@ -63,14 +73,9 @@ pub async fn marks(
             )),
             marks => Ok(marks),
         });
-    let kept = key.zip(marks.as_ref().ok());
-    let kept = kept.map(|((key, expiry), marks)| Kept {
-        key,
-        marks: cache::write(marks),
-        expiry,
-    });
+    let kept = marks.as_ref().ok().map(|marks| cache::write(marks));
     let outcome = Failure::outcome(marks.as_ref().err());
-    let news = memory::record(model, permit, outcome, called.dialect, kept).await;
+    let news = memory::record(model, permit, outcome, called.dialect, place, kept).await;
     marks.map_err(|failure| {
         log(request, &failure, news);
         failure.fallback()

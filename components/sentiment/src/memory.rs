@@ -45,35 +45,35 @@ thread_local! {
 pub enum Recalled {
     /// What [`record`] was given to keep for this text.
     Known(String),
+    /// Somebody else is asking the model about this very text.
+    Asked,
     /// The model may be asked, in this dialect to begin with.
     Ask(Permit, Dialect),
     /// The model is to be left alone.
     LeaveAlone,
 }
 
-/// Marks to keep, and where.
-pub struct Kept {
+/// Where the marks of a text are kept.
+pub struct Place {
     /// The key.
     pub key: String,
-    /// The value.
-    pub marks: String,
     /// For how long.
     pub expiry: Duration,
 }
 
-/// Asks what is known of `model`, and of the text whose marks are kept under `key`.
-pub async fn recall(model: &Model, key: Option<&str>) -> Recalled {
+/// Asks what is known of `model`, and of the text whose marks are kept at `place`.
+pub async fn recall(model: &Model, place: Option<&Place>) -> Recalled {
     let call = model.timeout + CALL_MARGIN;
     let arguments = [milliseconds(call), MOST_WAITING.into(), milliseconds(KNOWN)];
     let arguments = arguments.map(|number| number.to_string());
     let limit = RECALL_LIMIT.min(model.timeout / 2);
-    let answer = eval(model, limit, RECALL, key, arguments.into()).await;
+    let answer = eval(model, limit, RECALL, place, arguments.into()).await;
     match answer.as_deref().and_then(recalled) {
         Some(recalled) => {
             match recalled {
                 Recalled::LeaveAlone => circuit::follow(Some(REDIS_PAUSE)),
                 Recalled::Ask(Permit::Ask, _) => circuit::follow(None),
-                Recalled::Ask(Permit::Trial, _) | Recalled::Known(_) => {}
+                Recalled::Ask(Permit::Trial, _) | Recalled::Known(_) | Recalled::Asked => {}
             }
             recalled
         }
@@ -91,6 +91,7 @@ fn recalled(answer: &[RedisResult]) -> Option<Recalled> {
     let ask = |permit| Recalled::Ask(permit, Dialect::decode(value.parse().unwrap_or_default()));
     match verdict.as_slice() {
         b"known" => Some(Recalled::Known(value.into_owned())),
+        b"asked" => Some(Recalled::Asked),
         b"ask" => Some(ask(Permit::Ask)),
         b"trial" => Some(ask(Permit::Trial)),
         b"leave" => Some(Recalled::LeaveAlone),
@@ -98,13 +99,14 @@ fn recalled(answer: &[RedisResult]) -> Option<Recalled> {
     }
 }
 
-/// Notes what came of asking `model`, and keeps marks where there are any to keep.
+/// Notes what came of asking `model`, and keeps `marks` at `place` where there are any.
 pub async fn record(
     model: &Model,
     permit: Permit,
     outcome: Outcome,
     dialect: Option<Dialect>,
-    kept: Option<Kept>,
+    place: Option<&Place>,
+    marks: Option<String>,
 ) -> News {
     let (outcome_name, pause) = match outcome {
         Outcome::Answered => ("answered", Duration::ZERO),
@@ -126,12 +128,10 @@ pub async fn record(
     arguments.extend(numbers.map(|number| number.to_string()));
     let spoken = dialect.map(|dialect| dialect.encode().to_string());
     arguments.push(spoken.unwrap_or_default());
-    let mut key = None;
-    if let Some(kept) = kept {
-        key = Some(kept.key);
-        arguments.extend([kept.marks, milliseconds(kept.expiry).to_string()]);
+    if let (Some(place), Some(marks)) = (place, marks) {
+        arguments.extend([marks, milliseconds(place.expiry).to_string()]);
     }
-    let answer = eval(model, RECORD_LIMIT, RECORD, key.as_deref(), arguments).await;
+    let answer = eval(model, RECORD_LIMIT, RECORD, place, arguments).await;
     let news = answer.as_deref().and_then(news);
     news.unwrap_or_else(|| circuit::note(permit, outcome))
 }
@@ -153,17 +153,17 @@ async fn eval(
     model: &Model,
     limit: Duration,
     script: &str,
-    key: Option<&str>,
+    place: Option<&Place>,
     arguments: Vec<String>,
 ) -> Option<Vec<RedisResult>> {
     if AWAY.get().is_some_and(|end| Instant::now() < end) {
         return None;
     }
-    let keys = [Some(model.memory_key.as_str()), key];
+    let keys = [Some(&model.memory_key), place.map(|place| &place.key)];
     let number = keys.iter().flatten().count().to_string();
-    let parameters = [script, &number]
+    let parameters = [script, number.as_str()]
         .into_iter()
-        .chain(keys.into_iter().flatten())
+        .chain(keys.into_iter().flatten().map(String::as_str))
         .chain(arguments.iter().map(String::as_str))
         .map(|parameter| RedisParameter::Binary(parameter.as_bytes().to_vec()));
     let answer = execute_within(limit, &model.redis_url, "EVAL", parameters.collect()).await;
@@ -203,6 +203,7 @@ mod tests {
             Some(Recalled::Ask(Permit::Trial, strictest))
         );
         assert_eq!(read("leave", "0"), Some(Recalled::LeaveAlone));
+        assert_eq!(read("asked", ""), Some(Recalled::Asked));
         let opened = [binary("opened"), RedisResult::Int64(20_000)];
         assert_eq!(news(&opened), Some(News::Opened(PAUSE * 2)));
     }

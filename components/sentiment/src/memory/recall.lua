@@ -1,8 +1,12 @@
 -- Before a text is analysed: the marks that it got before, or whether the model may be asked.
+-- Who may ask about a text leaves a '?' in the place of its marks, so that others wait for these.
 -- KEYS: what is known of the model; where its marks may be kept, those of the text.
 -- ARGV: milliseconds that a call may take; calls that may wait with no success in between; milliseconds to keep this.
--- Gives {'known', <marks>}, {'ask' or 'trial', <dialect>}, or {'leave', '0'}.
+-- Gives {'known', <marks>}, {'asked', ''}, {'ask' or 'trial', <dialect>}, or {'leave', '0'}.
 local marks = KEYS[2] and redis.call('GET', KEYS[2])
+if marks == '?' then
+    return {'asked', ''}
+end
 if marks then
     return {'known', marks}
 end
@@ -29,6 +33,9 @@ else
     redis.call('HSET', KEYS[1], 'waiting', waiting + 1, 'waiting_ends', waiting_ends)
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
+if KEYS[2] then
+    redis.call('SET', KEYS[2], '?', 'PX', ARGV[1])
+end
 if now < (tonumber(state[6]) or 0) then
     return {permit, state[5]}
 end

@@ -1,11 +1,14 @@
 -- After the model was asked: what came of it.
--- KEYS: what is known of the model; where there are marks to keep, those of the text.
+-- KEYS: what is known of the model; where its marks may be kept, those of the text.
 -- ARGV: 'answered', 'failed' or 'paused'; 'ask' or 'trial'; milliseconds of the pause;
 --   failures in a row that open the circuit; milliseconds of its longest pause; milliseconds to keep this;
 --   milliseconds to know a dialect; the dialect that worked, or ''; where there are marks to keep, these and for how many milliseconds.
 -- Gives {'closed' or 'opened' or 'open', <milliseconds of the pause>}.
-if KEYS[2] then
+if ARGV[9] then
     redis.call('SET', KEYS[2], ARGV[9], 'PX', ARGV[10])
+elseif KEYS[2] and redis.call('GET', KEYS[2]) == '?' then
+    -- Who waits for these marks asks for itself.
+    redis.call('DEL', KEYS[2])
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
