@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod deadline;
+pub mod digest;
 pub mod error;
 mod hs256;
 pub mod http;

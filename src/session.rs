@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use spin_sdk::pg::ParameterValue;
 
-use crate::{Error, Request, config, hs256};
+use crate::{Error, Request, config, digest::hex, hs256};
 
 /// Seconds an access token lives.
 pub const ACCESS_TTL: i64 = 15 * 60;
@@ -130,8 +130,7 @@ impl Keys {
             .chain_update(purpose)
             .chain_update([0])
             .chain_update(text);
-        let bytes = mac.finalize().into_bytes();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(mac)
     }
 
     /// Signs a token for a login.

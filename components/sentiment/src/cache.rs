@@ -2,6 +2,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use thought_diary::digest::hex;
 
 use crate::{
     config::Model,
@@ -26,12 +27,6 @@ pub fn key(model: &Model, digest: &str) -> Option<String> {
         .chain_update([0, PROMPT_VERSION]);
     // One slot of a Redis cluster with what is known of the model.
     Some(format!("{{sentiment}}:marks:{}", hex(mac)))
-}
-
-/// A digest in hexadecimal.
-pub fn hex(mac: Hmac<Sha256>) -> String {
-    let bytes = mac.finalize().into_bytes();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Marks as text, such as `+0-5 -10-14`: polarity and range of bytes, in the text's order.

@@ -8,9 +8,8 @@ use sha2::Sha256;
 use thought_diary::{
     Error,
     config::{Secret, duration, milliseconds, once, parsed, variable},
+    digest::hex,
 };
-
-use crate::cache::hex;
 
 /// The longest that marks are kept.
 const LONGEST_TTL: Duration = Duration::from_secs(3650 * 86_400);
