@@ -31,7 +31,7 @@ impl Id {
 }
 
 /// The text of an entry, as it was written.
-#[derive(Debug, Deserialize, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct Content(String);
 
 impl Content {

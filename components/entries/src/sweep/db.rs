@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
 use thought_diary::{
     Error,
     pg::{Database, column},
@@ -11,7 +10,6 @@ use thought_diary::{
 use crate::{db::written, entry::Content, sentiment::Analysis};
 
 /// An entry that waits for the model.
-#[derive(Deserialize)]
 pub struct Waiting {
     id: i32,
     /// Its text when it was taken.
@@ -40,14 +38,19 @@ pub async fn claim(
             from due where entry.id = due.id
             returning entry.id, entry.content
         )
-        select coalesce(json_agg(claimed), '[]')::text from claimed";
+        select coalesce(json_agg(json_build_array(id, content)), '[]')::text from claimed";
     let parameters = vec![i64::from(limit).into(), lease.as_secs_f64().into()];
     let row = database
         .row(statement, parameters)
         .await?
         .unwrap_or_default();
-    serde_json::from_str(&column::<String>(&row, 0)?)
-        .map_err(|_| Error::Internal("the entries to sweep have an unexpected shape".into()))
+    let claimed: Vec<(i32, String)> = serde_json::from_str(&column::<String>(&row, 0)?)
+        .map_err(|_| Error::Internal("the entries to sweep have an unexpected shape".into()))?;
+    let waiting = claimed.into_iter().map(|(id, content)| Waiting {
+        id,
+        content: Content::stored(content),
+    });
+    Ok(waiting.collect())
 }
 
 /// Stores an analysis, unless the entry was changed meanwhile; gives whether it did.
