@@ -1,6 +1,7 @@
 //! From a raw request to an answer that carries all that every answer must carry.
 
 mod answer;
+mod body;
 mod call;
 mod peer;
 mod request;
@@ -9,29 +10,29 @@ use std::ops::AsyncFnOnce;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use http::{HeaderName, Method};
-use http_body_util::Full;
-use spin_sdk::{
-    http::IntoResponse,
-    wasip3::http::types::{ErrorCode, Request as RawRequest, Response as RawResponse},
-    wit_bindgen::yield_async,
-};
+use spin_sdk::wasip3::http::types::{ErrorCode, Request as RawRequest, Response as RawResponse};
 
 use crate::{Error, config::Common, log};
-use answer::complete;
-pub use answer::{Response, json, no_content, raw_json};
-pub use call::{Unread, read_answer, read_body, send};
+pub use answer::{Audience, Response, json, no_content, raw_json};
+use answer::{complete, hand_over};
+pub use body::Unread;
+pub use call::send;
 pub use request::{BODY_LIMIT, Request};
 
 /// The header that ties a client's request to our log lines.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Makes a route table the component's entry point: `component!("auth", route)`.
+/// Makes a route table the component's entry point: `component!("auth", route)`,
+/// or `component!("sentiment", route, Components)` for another [`Audience`] than everyone.
 ///
 /// Like the SDK's `http_service`, but it takes the request as the host gives
 /// it: what the SDK cannot represent must get an answer too, not a bare 500.
 #[macro_export]
 macro_rules! component {
     ($name:literal, $route:path) => {
+        $crate::component!($name, $route, Everyone);
+    };
+    ($name:literal, $route:path, $audience:ident) => {
         struct Component;
 
         ::spin_sdk::wasip3::http::service::export!(Component);
@@ -43,7 +44,9 @@ macro_rules! component {
                 ::spin_sdk::wasip3::http::types::Response,
                 ::spin_sdk::wasip3::http::types::ErrorCode,
             > {
-                $crate::http::serve(request, $name, async |request| $route(request).await).await
+                let audience = $crate::http::Audience::$audience;
+                let route = async |request: &mut _| $route(request).await;
+                $crate::http::serve(request, $name, audience, route).await
             }
         }
     };
@@ -56,6 +59,7 @@ macro_rules! component {
 pub async fn serve(
     raw: RawRequest,
     component: &'static str,
+    audience: Audience,
     route: impl AsyncFnOnce(&mut Request) -> Result<Response, Error>,
 ) -> Result<RawResponse, ErrorCode> {
     let (common, misconfigured) = match Common::get().await {
@@ -79,20 +83,8 @@ pub async fn serve(
         let status = response.status().as_u16();
         request.log(log::Level::Debug, &format!("{method} {path} {status}"));
     }
-    complete(&mut response, request);
-    let response = response.map(Full::new).into_response();
-    body_ready().await;
-    response
-}
-
-/// Gives the SDK's writer of a body, which runs beside us, time to begin, and the host time to take note.
-///
-/// Without, Spin sends the head before it has the body, and TCP holds the body
-/// back until the other side acknowledges the head: 40 ms, for every call of
-/// ours, and for an answer wherever Spin takes a new instance.
-async fn body_ready() {
-    yield_async().await;
-    yield_async().await;
+    complete(&mut response, request, audience);
+    hand_over(response).await
 }
 
 /// A time as the contract writes it: RFC 3339, UTC, milliseconds, `Z`.

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
+use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Response as RawResponse};
 
-use super::{Request, X_REQUEST_ID, peer};
+use super::{Request, X_REQUEST_ID, body::offer, peer};
 use crate::config::Common;
 
 /// An answer whose body is there as a whole, so that it can say its `Content-Length`.
@@ -13,14 +14,26 @@ pub type Response = http::Response<Bytes>;
 /// Content security policy of everything but the documentation page.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
+/// Who sees a component's answers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Audience {
+    /// Any client, browsers among them.
+    Everyone,
+    /// Our other components, who need nothing that protects a browser.
+    Components,
+}
+
 /// Adds what every answer carries.
-pub(super) fn complete(response: &mut Response, request: Request) {
+pub(super) fn complete(response: &mut Response, request: Request, audience: Audience) {
     let length = response.body().len();
     let has_body = response.status() != StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     headers.extend(request.answer_headers);
     if has_body {
         headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    if audience == Audience::Components {
+        return;
     }
     if let Ok(id) = HeaderValue::try_from(request.id) {
         headers.insert(X_REQUEST_ID, id);
@@ -78,6 +91,21 @@ fn allow_origin(headers: &mut HeaderMap, request: &HeaderMap, common: &Common) {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+}
+
+/// Gives an answer to the host.
+///
+/// # Errors
+/// None that we know of: the host takes every header that `http` takes.
+pub(super) async fn hand_over(response: Response) -> Result<RawResponse, ErrorCode> {
+    let (parts, body) = response.into_parts();
+    let headers = Fields::try_from(parts.headers)
+        .map_err(|error| ErrorCode::InternalError(Some(error.to_string())))?;
+    let (contents, trailers) = offer(body).await;
+    let (raw, _sent) = RawResponse::new(headers, contents, trailers);
+    raw.set_status_code(parts.status.as_u16())
+        .map_err(|()| ErrorCode::InternalError(None))?;
+    Ok(raw)
 }
 
 /// A JSON answer.

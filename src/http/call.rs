@@ -1,53 +1,58 @@
 //! Calls to other servers and components.
 
 use bytes::Bytes;
-use http::StatusCode;
-use http_body_util::Full;
-use spin_sdk::{
-    http::{FromResponse as _, IntoRequest as _, Response, body::IncomingBodyExt as _},
-    wasip3::http::{client, types::ErrorCode},
+use http::{HeaderName, StatusCode, header};
+use spin_sdk::wasip3::http::{
+    client,
+    types::{ErrorCode, Fields, Request as RawRequest, Response as RawResponse},
 };
 
-use super::body_ready;
+use super::body::{Unread, offer, read};
 
-/// Sends a request, whose body is there as a whole.
+/// Sends a request.
 ///
 /// # Errors
 /// What kept the host from getting an answer.
-pub async fn send(request: http::Request<Full<Bytes>>) -> Result<Response, ErrorCode> {
-    let request = request.into_request()?;
-    body_ready().await;
-    Response::from_response(client::send(request).await?)
+pub async fn send(request: http::Request<Bytes>) -> Result<Answer, ErrorCode> {
+    let (parts, body) = request.into_parts();
+    let headers =
+        Fields::try_from(parts.headers).map_err(|_| ErrorCode::HttpRequestHeaderSize(None))?;
+    let (contents, trailers) = offer(body).await;
+    let (raw, _sent) = RawRequest::new(headers, contents, trailers, None);
+    raw.set_method(&parts.method.into())
+        .map_err(|()| ErrorCode::HttpRequestMethodInvalid)?;
+    let uri = parts.uri;
+    raw.set_scheme(uri.scheme().map(Into::into).as_ref())
+        .and_then(|()| raw.set_authority(uri.authority().map(|authority| authority.as_str())))
+        .and_then(|()| raw.set_path_with_query(uri.path_and_query().map(|path| path.as_str())))
+        .map_err(|()| ErrorCode::HttpRequestUriInvalid)?;
+    let raw = client::send(raw).await?;
+    let status =
+        StatusCode::from_u16(raw.get_status_code()).map_err(|_| ErrorCode::HttpProtocolError)?;
+    Ok(Answer { status, raw })
 }
 
-/// Reads the answer to a call of ours, with a body of at most `limit` bytes; `None` when it is larger or breaks off.
-pub async fn read_answer(response: Response, limit: usize) -> Option<(StatusCode, Vec<u8>)> {
-    let status = response.status();
-    Some((status, read_body(response, limit).await.ok()?))
+/// The answer to a call of ours.
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    raw: RawResponse,
 }
 
-/// Why the body of an answer was not read to its end.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Unread {
-    /// It has more bytes than we care for.
-    TooLong,
-    /// The other side ended it early.
-    BrokeOff,
-}
-
-/// Reads the body of the answer to a call of ours, at most `limit` bytes.
-///
-/// # Errors
-/// Why it was not read.
-pub async fn read_body(response: Response, limit: usize) -> Result<Vec<u8>, Unread> {
-    let mut stream = response.into_body().stream();
-    let mut bytes = Vec::new();
-    while let Some(chunk) = futures::StreamExt::next(&mut stream).await {
-        let chunk = chunk.map_err(|_| Unread::BrokeOff)?;
-        if bytes.len() + chunk.len() > limit {
-            return Err(Unread::TooLong);
-        }
-        bytes.extend_from_slice(&chunk);
+impl Answer {
+    /// A header's first value, where that is text.
+    pub fn header(&self, name: &HeaderName) -> Option<String> {
+        let values = self.raw.get_headers().get(name.as_str());
+        String::from_utf8(values.into_iter().next()?).ok()
     }
-    Ok(bytes)
+
+    /// Its body, of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Why it was not read.
+    pub async fn body(self, limit: usize) -> Result<Vec<u8>, Unread> {
+        let declared = self.header(&header::CONTENT_LENGTH);
+        let declared = declared.and_then(|length| length.parse().ok());
+        read(self.raw, declared, limit).await
+    }
 }

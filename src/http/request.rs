@@ -4,14 +4,14 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
-use spin_sdk::wasip3::{
-    http::types::Request as RawRequest, http_compat::IncomingRequestBody,
-    random::random::get_random_u64,
-};
+use spin_sdk::wasip3::{http::types::Request as RawRequest, random::random::get_random_u64};
 
-use super::{X_REQUEST_ID, peer};
+use super::{
+    X_REQUEST_ID,
+    body::{Unread, read},
+    peer,
+};
 use crate::{Error, config::Common, log};
 
 /// Bytes of a request body beyond which it is refused.
@@ -120,26 +120,16 @@ impl Request {
 
     /// Reads the body up to [`BODY_LIMIT`], and no further.
     async fn bytes(&mut self) -> Result<Vec<u8>, Error> {
-        if declared_length(&self.headers).is_some_and(|length| length > BODY_LIMIT as u128) {
-            return Err(Error::PayloadTooLarge);
-        }
-        let mut bytes = Vec::new();
         let Some(raw) = self.raw.take() else {
-            return Ok(bytes);
+            return Ok(Vec::new());
         };
-        // The SDK refuses lengths that it cannot represent, and contradicting ones.
-        let mut body = IncomingRequestBody::new(raw)
-            .map_err(|_| Error::invalid("body", "has a Content-Length that is not valid"))?;
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Error::invalid("body", "did not arrive whole"))?;
-            if let Some(data) = frame.data_ref() {
-                if bytes.len() + data.len() > BODY_LIMIT {
-                    return Err(Error::PayloadTooLarge);
-                }
-                bytes.extend_from_slice(data);
-            }
-        }
-        Ok(bytes)
+        let declared = declared_length(&self.headers)?;
+        read(raw, declared, BODY_LIMIT)
+            .await
+            .map_err(|unread| match unread {
+                Unread::TooLong => Error::PayloadTooLarge,
+                Unread::BrokeOff => Error::invalid("body", "did not arrive whole"),
+            })
     }
 }
 
@@ -155,13 +145,21 @@ fn parse_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     Err(Error::invalid("body", reason))
 }
 
-fn declared_length(headers: &HeaderMap) -> Option<u128> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
+/// How long the body is said to be.
+fn declared_length(headers: &HeaderMap) -> Result<Option<usize>, Error> {
+    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = match (values.next(), values.next()) {
+        (None, _) => return Ok(None),
+        (Some(value), None) => value
+            .to_str()
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok()),
+        _ => None,
+    };
+    let length =
+        length.ok_or_else(|| Error::invalid("body", "has a Content-Length that is not valid"))?;
+    // What is longer than any memory is too long, by whatever length.
+    Ok(Some(length.try_into().unwrap_or(usize::MAX)))
 }
 
 /// The request's own id when it is a sane one, else a new one.

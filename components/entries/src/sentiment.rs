@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
-use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 use thought_diary::{
     Request,
     deadline::within,
-    http::{X_REQUEST_ID, read_answer, send},
+    http::{X_REQUEST_ID, send},
     log::Level,
 };
 
@@ -118,11 +117,11 @@ async fn ask(request_id: &str, question: &Question<'_>) -> Option<Analysis> {
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::CONTENT_LENGTH, question.len())
         .header(X_REQUEST_ID, request_id)
-        .body(Full::new(Bytes::from(question)))
+        .body(Bytes::from(question))
         .ok()?;
-    let response = send(request).await.ok()?;
-    match read_answer(response, ANSWER_LIMIT).await? {
-        (StatusCode::OK, body) => serde_json::from_slice(&body).ok(),
-        _ => None,
+    let answer = send(request).await.ok()?;
+    if answer.status != StatusCode::OK {
+        return None;
     }
+    serde_json::from_slice(&answer.body(ANSWER_LIMIT).await.ok()?).ok()
 }

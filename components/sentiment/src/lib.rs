@@ -13,7 +13,7 @@ mod provider;
 use http::Method;
 use thought_diary::{Error, Request, Response, component};
 
-component!("sentiment", route);
+component!("sentiment", route, Components);
 
 async fn route(request: &mut Request) -> Result<Response, Error> {
     let method = request.method().clone();

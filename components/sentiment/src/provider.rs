@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::{HeaderMap, Request, StatusCode, header};
-use http_body_util::Full;
+use http::{Request, StatusCode, header};
 use thought_diary::{
     deadline::within,
-    http::{Unread, read_body, send},
+    http::{Unread, send},
 };
 
 use crate::{config::Model, markup::Polarity};
@@ -58,12 +57,12 @@ async fn converse(
     mut dialect: Dialect,
 ) -> Result<(Dialect, Vec<u8>), Failure> {
     loop {
-        let response = send(request(model, text, dialect)?)
+        let answer = send(request(model, text, dialect)?)
             .await
             .map_err(Failure::from)?;
-        let status = response.status();
-        let retry_after = retry_after(response.headers(), Utc::now());
-        let body = match read_body(response, ANSWER_LIMIT).await {
+        let status = answer.status;
+        let retry_after = answer.header(&header::RETRY_AFTER);
+        let body = match answer.body(ANSWER_LIMIT).await {
             Ok(body) => body,
             Err(Unread::TooLong) if status.is_success() => {
                 return Err(Failure::Unusable("is too long"));
@@ -83,11 +82,14 @@ async fn converse(
         dialect = refused
             .then(|| dialect.simpler(&body))
             .flatten()
-            .ok_or_else(|| refusal::failure(status, retry_after, &body))?;
+            .ok_or_else(|| {
+                let wish = retry_after.and_then(|value| parse_retry_after(&value, Utc::now()));
+                refusal::failure(status, wish, &body)
+            })?;
     }
 }
 
-fn request(model: &Model, text: &str, dialect: Dialect) -> Result<Request<Full<Bytes>>, Failure> {
+fn request(model: &Model, text: &str, dialect: Dialect) -> Result<Request<Bytes>, Failure> {
     let body = dialect.request(&model.name, text);
     let (name, token) = &model.auth;
     Request::post(&model.url)
@@ -99,13 +101,13 @@ fn request(model: &Model, text: &str, dialect: Dialect) -> Result<Request<Full<B
         )
         .header(header::CONTENT_LENGTH, body.len())
         .header(name, token)
-        .body(Full::new(body))
+        .body(body)
         .map_err(|_| Failure::Unreachable("the request could not be built".into()))
 }
 
 /// `Retry-After`, which is a number of seconds or a date. A date that has passed leaves no time.
-fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+fn parse_retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let value = value.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
@@ -120,11 +122,7 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         let now = "2026-11-23T03:00:00Z".parse().expect("a time");
-        let read = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::RETRY_AFTER, value.parse().expect("a value"));
-            retry_after(&headers, now)
-        };
+        let read = |value: &str| parse_retry_after(value, now);
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         assert_eq!(read(" 7 "), seconds(7));
         assert_eq!(read("Mon, 23 Nov 2026 03:01:30 GMT"), seconds(90));
@@ -132,6 +130,5 @@ mod tests {
         for nonsense in ["", "-7", "soon", "1.5", "Mon, 99 Nov 2026 03:01:30 GMT"] {
             assert_eq!(read(nonsense), None, "{nonsense}");
         }
-        assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }
 }
