@@ -114,34 +114,47 @@ struct Unit {
     closes: bool,
 }
 
-/// Numbers for graphemes that are the same but for case and variation.
+/// Numbers for graphemes, the same for those that differ only in case and variation.
 #[derive(Default)]
 struct Keys {
-    numbers: HashMap<String, u32>,
+    /// Those of several characters; one of a single character is its own number.
+    clusters: HashMap<String, u32>,
 }
 
 /// The key of a grapheme that the text does not have.
 const UNKNOWN: u32 = u32::MAX;
+/// Numbers from here on are no characters.
+const FIRST_CLUSTER: u32 = char::MAX as u32 + 1;
 
 impl Keys {
     fn add(&mut self, grapheme: &str) -> u32 {
-        let next = u32::try_from(self.numbers.len()).unwrap_or(UNKNOWN);
-        *self.numbers.entry(fold(grapheme)).or_insert(next)
+        let next = u32::try_from(self.clusters.len()).unwrap_or_default() + FIRST_CLUSTER;
+        single(grapheme).unwrap_or_else(|| {
+            let cluster = fold(grapheme).collect();
+            *self.clusters.entry(cluster).or_insert(next)
+        })
     }
 
     fn find(&self, grapheme: &str) -> u32 {
-        self.numbers
-            .get(&fold(grapheme))
-            .copied()
-            .unwrap_or(UNKNOWN)
+        single(grapheme).unwrap_or_else(|| {
+            let cluster: String = fold(grapheme).collect();
+            self.clusters.get(&cluster).copied().unwrap_or(UNKNOWN)
+        })
     }
 }
 
-fn fold(grapheme: &str) -> String {
+/// A grapheme's number, where it is a single character.
+fn single(grapheme: &str) -> Option<u32> {
+    let mut characters = fold(grapheme);
+    let only = characters.next()?;
+    characters.next().is_none().then_some(only.into())
+}
+
+fn fold(grapheme: &str) -> impl Iterator<Item = char> {
     let plain = grapheme
         .chars()
         .filter(|letter| !matches!(letter, '\u{FE0E}' | '\u{FE0F}'));
-    plain.flat_map(char::to_lowercase).collect()
+    plain.flat_map(char::to_lowercase)
 }
 
 fn units(text: &str, mut key: impl FnMut(&str) -> u32) -> Vec<Unit> {
