@@ -16,6 +16,7 @@ tests![
     the_same_text_is_paid_for_once,
     the_same_text_at_the_same_moment_is_paid_for_once,
     who_waits_for_marks_that_do_not_come_is_not_left_waiting,
+    who_has_waited_long_does_not_ask_as_well,
     an_answer_without_marks_is_kept_too,
     another_model_is_asked_anew,
     marks_are_kept_for_as_long_as_is_set,
@@ -128,6 +129,20 @@ async fn who_waits_for_marks_that_do_not_come_is_not_left_waiting(stage: &Stage)
     stage.model.when(&word, HAPPY);
     check_model(&user.write(&text).await);
     assert_eq!(kept(&one).await.len(), 1, "no sign of who asked is left");
+    one.app.stop().await;
+}
+
+async fn who_has_waited_long_does_not_ask_as_well(stage: &Stage) {
+    let one = stage.new_instance(&[("github_timeout_ms", "900")]).await;
+    let word = fresh_word("zebra");
+    // Half a second for phrases that are not in the text leaves too little for another try.
+    stage.model.when(&word, Reply::Late(&["nowhere"], &[]));
+    let text = format!("{HAPPY_AND_SAD} {word}.");
+    let user = one.service.user().await;
+    for diary in join_all((0..3).map(|_| user.write(&text))).await {
+        check_lexicon(&diary);
+    }
+    assert_eq!(stage.model.asked(&word).len(), 1);
     one.app.stop().await;
 }
 

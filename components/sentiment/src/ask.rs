@@ -11,7 +11,7 @@ use crate::{
     circuit::News,
     config::Model,
     markup::{Mark, phrases::locate},
-    memory::{self, Place, Recalled, recall},
+    memory::{self, Place, Recalled, look, recall},
     provider::{self, Failure},
 };
 
@@ -48,9 +48,16 @@ pub async fn marks(
     });
     let place = place.as_ref();
     let mut recalled = recall(model, place).await;
-    while recalled == Recalled::Asked && began.elapsed() < model.timeout {
+    while let (Recalled::Asked, Some(place)) = (&recalled, place)
+        && began.elapsed() < model.timeout
+    {
         sleep(LOOK_AGAIN).await;
-        recalled = recall(model, place).await;
+        // A model that was left little time would be blamed for taking longer.
+        recalled = if began.elapsed() < model.timeout / 2 {
+            recall(model, Some(place)).await
+        } else {
+            look(model, place).await
+        };
     }
     if let Recalled::Known(value) = &recalled {
         if let Some(marks) = cache::read(value, text) {

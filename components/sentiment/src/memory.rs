@@ -83,6 +83,19 @@ pub async fn recall(model: &Model, place: Option<&Place>) -> Recalled {
     }
 }
 
+/// Looks for the marks at `place` that somebody else is asking for, without leave to ask instead.
+pub async fn look(model: &Model, place: &Place) -> Recalled {
+    let key = RedisParameter::Binary(place.key.as_bytes().to_vec());
+    let answer = execute(model, RECORD_LIMIT, "GET", vec![key]).await;
+    match answer.as_deref() {
+        Some([RedisResult::Binary(value)]) if value == b"?" => Recalled::Asked,
+        Some([RedisResult::Binary(value)]) => {
+            Recalled::Known(String::from_utf8_lossy(value).into_owned())
+        }
+        _ => Recalled::LeaveAlone,
+    }
+}
+
 fn recalled(answer: &[RedisResult]) -> Option<Recalled> {
     let [RedisResult::Binary(verdict), RedisResult::Binary(value)] = answer else {
         return None;
@@ -148,7 +161,7 @@ fn news(answer: &[RedisResult]) -> Option<News> {
     }
 }
 
-/// Runs a script; `None` when Redis is away or was away just now.
+/// Runs a script, as [`execute`] runs a command.
 async fn eval(
     model: &Model,
     limit: Duration,
@@ -156,9 +169,6 @@ async fn eval(
     place: Option<&Place>,
     arguments: Vec<String>,
 ) -> Option<Vec<RedisResult>> {
-    if AWAY.get().is_some_and(|end| Instant::now() < end) {
-        return None;
-    }
     let keys = [Some(&model.memory_key), place.map(|place| &place.key)];
     let number = keys.iter().flatten().count().to_string();
     let parameters = [script, number.as_str()]
@@ -166,7 +176,20 @@ async fn eval(
         .chain(keys.into_iter().flatten().map(String::as_str))
         .chain(arguments.iter().map(String::as_str))
         .map(|parameter| RedisParameter::Binary(parameter.as_bytes().to_vec()));
-    let answer = execute_within(limit, &model.redis_url, "EVAL", parameters.collect()).await;
+    execute(model, limit, "EVAL", parameters.collect()).await
+}
+
+/// Runs a command; `None` when Redis is away or was away just now.
+async fn execute(
+    model: &Model,
+    limit: Duration,
+    command: &str,
+    parameters: Vec<RedisParameter>,
+) -> Option<Vec<RedisResult>> {
+    if AWAY.get().is_some_and(|end| Instant::now() < end) {
+        return None;
+    }
+    let answer = execute_within(limit, &model.redis_url, command, parameters).await;
     let away = answer.is_err().then(|| Instant::now() + REDIS_PAUSE);
     AWAY.set(away);
     answer.ok()
