@@ -124,24 +124,28 @@ impl Bench {
     async fn statements(&self, stage: &Stage, report: &mut Report) -> Result<()> {
         let (small, writers) = (&stage.accounts.small, &stage.accounts.writers);
         let creates = writers.iter().map(Account::create).collect();
+        let known = writers.iter().map(Account::create_known).collect();
         let statement = Call::get(&format!("/pg?user_id={}", small.id));
         let loads = [
             usual(&stage.app, vec![small.list()]),
             usual(&stage.app, vec![small.stats()]),
             usual(&stage.app, creates),
+            usual(&stage.app, known),
             usual(&stage.probe, vec![statement]),
         ];
-        let [list, stats, create, bare] =
+        let [list, stats, create, known, bare] =
             self.race("Measuring list, stats and create", loads).await?;
         report.row(&format!("list, page of 10 of {SMALL}"), USUAL, &list);
         report.row(&format!("stats over {SMALL} entries"), USUAL, &stats);
         let name = format!("create, spread over {} users", writers.len());
-        report.row(&name, USUAL, &create);
+        report.row(&format!("{name}, each text new"), USUAL, &create);
+        report.row(&format!("{name}, a text known"), USUAL, &known);
         report.row("bare component: one statement", USUAL, &bare);
         for (name, ours, least) in [
             ("list", &list, 0.85),
             ("stats", &stats, 0.85),
-            ("create", &create, 0.5),
+            ("create of a new text", &create, 0.5),
+            ("create of a known text", &known, 0.5),
         ] {
             let what = format!("{name}, of a bare statement's rate");
             report.goal(rate_goal(&what, ours, &bare, least));

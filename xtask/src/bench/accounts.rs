@@ -40,13 +40,21 @@ impl Account {
 
     /// A new entry, each with a text of its own, as what the model said of a text is kept.
     pub fn create(&self) -> Call {
-        let content = format!("{NUMBER}. {ENTRY}");
-        Call::post("/diaries", &json!({ "content": content })).with_token(&self.token)
+        self.write(&format!("{NUMBER}. {ENTRY}"))
+    }
+
+    /// A new entry whose text the model has marked before.
+    pub fn create_known(&self) -> Call {
+        self.write(ENTRY)
     }
 
     /// A new entry of so many characters.
     pub fn create_long(&self, characters: usize) -> Call {
         let content: String = ENTRY.chars().cycle().take(characters).collect();
+        self.write(&content)
+    }
+
+    fn write(&self, content: &str) -> Call {
         Call::post("/diaries", &json!({ "content": content })).with_token(&self.token)
     }
 
