@@ -12,6 +12,7 @@ tests![
     a_length_that_is_none_is_refused,
     two_lengths_that_differ_are_refused,
     a_body_that_ends_early_stores_nothing,
+    a_body_that_stops_half_way_is_not_waited_for,
     requests_sent_together_are_answered_in_order,
     header_names_may_have_any_case,
     targets_may_be_absolute_or_a_star,
@@ -164,6 +165,18 @@ async fn a_body_that_ends_early_stores_nothing(stage: &Stage) {
     }
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     assert_eq!(user.get("/diaries").await.expect(200).json()["total"], 0);
+}
+
+async fn a_body_that_stops_half_way_is_not_waited_for(stage: &Stage) {
+    let user = stage.shared.service.user().await;
+    let declared = head(&user, "POST", "/diaries", "content-length: 100\r\n") + "{\"content\"";
+    let chunked =
+        head(&user, "POST", "/diaries", "transfer-encoding: chunked\r\n") + &chunk("{\"content\"");
+    let service = &stage.shared.service;
+    let (declared, chunked) = tokio::join!(ask(service, declared), ask(service, chunked));
+    for answer in [declared, chunked] {
+        answer.expect_error(400, "validation_error");
+    }
 }
 
 async fn requests_sent_together_are_answered_in_order(stage: &Stage) {

@@ -1,14 +1,9 @@
 //! Requests byte by byte, for what no HTTP client would send.
 
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::client::Service;
-
-/// Longer than this nobody waits for an answer to nonsense.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::client::{PATIENCE, Service};
 
 /// An answer as it came.
 #[derive(Debug)]

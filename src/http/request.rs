@@ -1,6 +1,6 @@
 //! The request, as the host gives it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -12,10 +12,14 @@ use super::{
     body::{Unread, read},
     peer,
 };
-use crate::{Error, config::Common, log};
+use crate::{Error, config::Common, deadline::within, log};
 
 /// Bytes of a request body beyond which it is refused.
 pub const BODY_LIMIT: usize = 64 * 1024;
+
+/// Time for a body to arrive. The host sets none, and a body that never ends
+/// would keep its place in the instance.
+const BODY_DEADLINE: Duration = Duration::from_secs(15);
 
 /// A request on its way through a component.
 pub struct Request {
@@ -118,18 +122,18 @@ impl Request {
         parse_object(&bytes)
     }
 
-    /// Reads the body up to [`BODY_LIMIT`], and no further.
+    /// Reads the body up to [`BODY_LIMIT`] and [`BODY_DEADLINE`], and no further.
     async fn bytes(&mut self) -> Result<Vec<u8>, Error> {
         let Some(raw) = self.raw.take() else {
             return Ok(Vec::new());
         };
         let declared = declared_length(&self.headers)?;
-        read(raw, declared, BODY_LIMIT)
-            .await
-            .map_err(|unread| match unread {
-                Unread::TooLong => Error::PayloadTooLarge,
-                Unread::BrokeOff => Error::invalid("body", "did not arrive whole"),
-            })
+        match within(BODY_DEADLINE, read(raw, declared, BODY_LIMIT)).await {
+            Some(Ok(bytes)) => Ok(bytes),
+            Some(Err(Unread::TooLong)) => Err(Error::PayloadTooLarge),
+            Some(Err(Unread::BrokeOff)) => Err(Error::invalid("body", "did not arrive whole")),
+            None => Err(Error::invalid("body", "did not arrive in time")),
+        }
     }
 }
 
