@@ -17,7 +17,7 @@ use crate::schema::Contract;
 pub const PASSWORD: &str = "Passw0rd!";
 
 /// Nothing in the contract may take longer, with the slowest model and a part of the service gone.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running service, as its clients see it.
 #[derive(Clone)]

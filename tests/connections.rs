@@ -1,7 +1,9 @@
 //! Requests byte by byte: lengths, chunks, lines and what is no HTTP at all.
 
+use std::time::Duration;
+
 use crate::client::Caller;
-use crate::raw::{ask, exchange};
+use crate::raw::{ask, ask_within, exchange};
 use crate::stage::Stage;
 
 tests![
@@ -160,10 +162,10 @@ async fn a_body_that_ends_early_stores_nothing(stage: &Stage) {
         tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes())
             .await
             .expect("is sent");
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         drop(stream);
     }
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(user.get("/diaries").await.expect(200).json()["total"], 0);
 }
 
@@ -172,8 +174,9 @@ async fn a_body_that_stops_half_way_is_not_waited_for(stage: &Stage) {
     let declared = head(&user, "POST", "/diaries", "content-length: 100\r\n") + "{\"content\"";
     let chunked =
         head(&user, "POST", "/diaries", "transfer-encoding: chunked\r\n") + &chunk("{\"content\"");
-    let service = &stage.shared.service;
-    let (declared, chunked) = tokio::join!(ask(service, declared), ask(service, chunked));
+    // The service waits for 15 seconds.
+    let ask = |request| ask_within(Duration::from_secs(20), &stage.shared.service, request);
+    let (declared, chunked) = tokio::join!(ask(declared), ask(chunked));
     for answer in [declared, chunked] {
         answer.expect_error(400, "validation_error");
     }

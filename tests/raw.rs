@@ -1,9 +1,14 @@
 //! Requests byte by byte, for what no HTTP client would send.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::client::{PATIENCE, Service};
+use crate::client::Service;
+
+/// Longer than this nobody waits for an answer to nonsense.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An answer as it came.
 #[derive(Debug)]
@@ -41,8 +46,16 @@ impl RawAnswer {
 
 /// Sends bytes and reads until the other side closes. An empty list means that it closed without an answer.
 pub async fn exchange(service: &Service, request: impl AsRef<[u8]>) -> Vec<RawAnswer> {
+    exchange_within(PATIENCE, service, request).await
+}
+
+async fn exchange_within(
+    patience: Duration,
+    service: &Service,
+    request: impl AsRef<[u8]>,
+) -> Vec<RawAnswer> {
     let mut answer = Vec::new();
-    let exchanged = tokio::time::timeout(PATIENCE, async {
+    let exchanged = tokio::time::timeout(patience, async {
         let mut stream = TcpStream::connect(service.authority()).await?;
         // The other side may close before it has read everything; its answer is what counts.
         let _ = stream.write_all(request.as_ref()).await;
@@ -64,7 +77,16 @@ pub async fn exchange(service: &Service, request: impl AsRef<[u8]>) -> Vec<RawAn
 
 /// As [`exchange`], for requests that have one answer.
 pub async fn ask(service: &Service, request: impl AsRef<[u8]>) -> RawAnswer {
-    let mut answers = exchange(service, &request).await;
+    ask_within(PATIENCE, service, request).await
+}
+
+/// As [`ask`], for an answer that takes its time.
+pub async fn ask_within(
+    patience: Duration,
+    service: &Service,
+    request: impl AsRef<[u8]>,
+) -> RawAnswer {
+    let mut answers = exchange_within(patience, service, &request).await;
     assert_eq!(
         answers.len(),
         1,
