@@ -61,7 +61,11 @@ async fn converse(
             .await
             .map_err(Failure::from)?;
         let status = answer.status;
-        let retry_after = answer.header(&header::RETRY_AFTER);
+        let retry_after = if status.is_success() {
+            None
+        } else {
+            answer.header(&header::RETRY_AFTER)
+        };
         let body = match answer.body(ANSWER_LIMIT).await {
             Ok(body) => body,
             Err(Unread::TooLong) if status.is_success() => {
