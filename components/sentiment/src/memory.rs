@@ -22,7 +22,7 @@ const RECORD: &str = include_str!("memory/record.lua");
 /// model's time. When very many requests come at once, much less would take a
 /// busy machine for a Redis that is away, and have all of them ask the model.
 const RECALL_LIMIT: Duration = Duration::from_millis(1000);
-/// And after it, when that time may be over.
+/// And after it, or late in a wait for somebody else's call, when that time may be over.
 const RECORD_LIMIT: Duration = Duration::from_millis(500);
 /// How long this instance leaves a Redis alone that failed, so that only few requests pay for it.
 const REDIS_PAUSE: Duration = Duration::from_secs(5);
