@@ -1,6 +1,5 @@
--- Back to before the first step. Tables that hold people's rows are left as
--- they are, with the columns of the service we replace: a way back must not be
--- a way to lose diaries. Going up again adopts them.
+-- Keeps tables that have rows, with the columns of the replaced service, so that
+-- going down never deletes diaries. Going up again adopts them.
 do $$
 begin
     if exists (select from users) then

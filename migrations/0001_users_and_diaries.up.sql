@@ -1,5 +1,5 @@
--- The two tables of the service we replace, with its columns, so that its
--- database can be adopted in place: each step below leaves alone what is there.
+-- The two tables of the replaced service, with its columns, so that its database
+-- can be adopted in place. Each step below keeps what exists already.
 
 create table if not exists users (
     id serial primary key,
@@ -20,7 +20,7 @@ create table if not exists thought_diaries (
     updated_at timestamp not null
 );
 
--- The replaced service filled these in itself; here the database does.
+-- The replaced service set these columns in its own code. Here they have defaults.
 update users set created_at = coalesce(created_at, updated_at, now() at time zone 'utc') where created_at is null;
 update users set updated_at = created_at where updated_at is null;
 update thought_diaries set created_at = coalesce(created_at, updated_at, now() at time zone 'utc') where created_at is null;
@@ -44,8 +44,8 @@ alter table thought_diaries
     alter column updated_at set default (now() at time zone 'utc'),
     alter column updated_at set not null;
 
--- An adopted table may have ids without a default, or rows beyond its sequence
--- (after a restore, say); the next id must be a free one either way.
+-- In an adopted table the ids may have no default, or be greater than their
+-- sequence (after a restore, for example). The next id must be free in both cases.
 do $$
 declare
     adopted text;
@@ -62,7 +62,7 @@ begin
     end loop;
 end $$;
 
--- One account per email. The replaced service may have had this as a constraint or as an index.
+-- One account per email. The replaced service may have ensured this by a constraint or by an index.
 do $$
 begin
     if not exists (
@@ -75,7 +75,7 @@ begin
     end if;
 end $$;
 
--- Deleting a user deletes the diaries, whatever the adopted foreign key said.
+-- Deleting a user deletes their diaries. An adopted foreign key may do something different, so it is replaced.
 do $$
 declare
     adopted record;
@@ -91,6 +91,6 @@ begin
         foreign key (user_id) references users (id) on delete cascade;
 end $$;
 
--- The list's own order: a page is read from the index without sorting.
+-- The order of the list, so that a page is read from the index without sorting.
 create index if not exists thought_diaries_user_id_created_at_id_idx
     on thought_diaries (user_id, created_at desc, id desc);

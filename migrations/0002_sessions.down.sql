@@ -1,1 +1,2 @@
+drop function session_is_active(uuid, integer);
 drop table sessions;

@@ -1,9 +1,9 @@
--- Who marked the phrases. Null means nobody: what analyzed_content holds is then not shown.
+-- What marked the phrases. If null, nothing did, and analyzed_content is not shown.
 alter table thought_diaries
     add column analyzed_by varchar(16)
     constraint thought_diaries_analyzed_by_check check (analyzed_by in ('model', 'lexicon'));
 
--- PL/pgSQL, so that it is called where it is needed and not inlined into every plan.
+-- PL/pgSQL, so that the planner does not inline five nested calls into every statement.
 create function escape_html(plain text) returns text
 language plpgsql immutable strict parallel safe as $$
 begin
@@ -14,9 +14,9 @@ end $$;
 comment on column thought_diaries.analyzed_content is
     'The content, HTML-escaped, with spans of class positive and negative as its only tags. Trusted only where analyzed_by is set.';
 
--- The replaced service stored what its model answered. That is kept where it is
--- safe: our two tags only, never nested, around exactly the entry's own text.
--- Elsewhere it is dropped, and the entry counts as not analysed.
+-- The replaced service stored its model's reply as it was. A reply is kept if it
+-- is safe: the two span tags only, never nested, around exactly the entry's text.
+-- Otherwise it is removed, and the entry counts as not analyzed.
 with adopted as (
     select
         id,

@@ -1,5 +1,5 @@
 -- Totals per user, so that neither the list nor the statistics count rows.
--- Triggers keep them within the statement that writes, whoever writes.
+-- Triggers update them within every statement that writes diaries.
 create table user_stats (
     user_id integer primary key constraint user_stats_user_id_fkey references users (id) on delete cascade,
     total_entries bigint not null default 0,
@@ -7,9 +7,9 @@ create table user_stats (
     negative_entries bigint not null default 0
 );
 
-comment on table user_stats is 'Neutral entries are the total without the positive and the negative ones.';
+comment on table user_stats is 'The number of neutral entries is the total minus the positive and the negative ones.';
 
--- Per statement and not per row: deleting a user, or filling in many diaries, counts them in one go.
+-- Statement triggers update a total once, also when one statement writes many diaries.
 create function count_diaries() returns trigger
 language plpgsql as $$
 begin

@@ -1,13 +1,13 @@
-//! Settings: Spin variables, read once per instance and parsed into what they mean.
+//! Settings: Spin variables, read once per instance and parsed into typed values.
 
 use std::{fmt, sync::OnceLock, time::Duration};
 
 use sha2::{Digest, Sha256};
 use spin_sdk::variables;
 
-use crate::{Error, log};
+use crate::{error::Error, log};
 
-/// A value that must not be shown: its `Debug` says nothing.
+/// A value that must not be shown. Its `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -17,13 +17,15 @@ impl Secret {
         Self(value.into())
     }
 
-    /// The value itself, for the one place that needs it.
+    /// Returns the value, for the one place that needs it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether `guess` is the value. The time that takes tells nothing about the value.
-    pub fn is(&self, guess: &str) -> bool {
+    /// Compares `guess` with the value in constant time.
+    pub fn matches(&self, guess: &str) -> bool {
+        // Digests of equal length are compared, so that the time shows neither
+        // the length of the value nor how much of the guess is right.
         Sha256::digest(&self.0) == Sha256::digest(guess)
     }
 }
@@ -34,31 +36,31 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Reads a variable, without surrounding blanks.
+/// Reads a variable and trims it.
 ///
 /// # Errors
-/// `service_unavailable`, naming the variable in the log, when it is not declared or its provider fails.
+/// `service_unavailable` when the variable is not declared or its provider fails. The log names the variable.
 pub async fn variable(name: &'static str) -> Result<String, Error> {
     match variables::get(name).await {
         Ok(value) => Ok(value.trim().to_owned()),
-        Err(_) => Err(Error::misconfigured(name, "could not be read")),
+        Err(_) => Err(Error::invalid_setting(name, "could not be read")),
     }
 }
 
-/// Reads a variable and parses it; `expected` completes the sentence "variable `x` must be …".
+/// Reads a variable and parses it. `expected` completes the sentence "variable `x` must be …".
 ///
 /// # Errors
-/// As [`variable`], and when `parse` gives `None`. The value is not repeated: it may be a secret.
+/// As [`variable`], and when `parse` returns `None`. The log does not show the value, which may be a secret.
 pub async fn parsed<T>(
     name: &'static str,
     expected: &str,
     parse: impl FnOnce(&str) -> Option<T>,
 ) -> Result<T, Error> {
     parse(&variable(name).await?)
-        .ok_or_else(|| Error::misconfigured(name, format_args!("must be {expected}")))
+        .ok_or_else(|| Error::invalid_setting(name, format_args!("must be {expected}")))
 }
 
-/// Reads a number of milliseconds above zero.
+/// Reads a number of milliseconds from 1 to 600,000.
 ///
 /// # Errors
 /// As [`parsed`].
@@ -74,8 +76,8 @@ pub async fn milliseconds(name: &'static str) -> Result<Duration, Error> {
     .await
 }
 
-/// Reads `15m`: a whole number above zero, and `s`, `m`, `h` or `d`. `None` for anything else.
-pub fn duration(text: &str) -> Option<Duration> {
+/// Parses a duration such as `15m`: a whole number above zero, followed by `s`, `m`, `h` or `d`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let (count, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let seconds = match unit {
@@ -91,8 +93,10 @@ pub fn duration(text: &str) -> Option<Duration> {
     }
 }
 
-/// Keeps what `load` gives for the life of the instance. Settings cannot
-/// change while it lives; what failed to load is tried again by the next request.
+/// Returns the value in `cell`, calling `load` first if the cell is empty.
+///
+/// Settings cannot change during the life of an instance. A `load` that fails
+/// is repeated by the next request.
 ///
 /// # Errors
 /// Those of `load`.
@@ -100,42 +104,42 @@ pub async fn once<T>(
     cell: &'static OnceLock<T>,
     load: impl Future<Output = Result<T, Error>>,
 ) -> Result<&'static T, Error> {
-    if let Some(kept) = cell.get() {
-        return Ok(kept);
+    if let Some(value) = cell.get() {
+        return Ok(value);
     }
-    let loaded = load.await?;
-    Ok(cell.get_or_init(|| loaded))
+    let value = load.await?;
+    Ok(cell.get_or_init(|| value))
 }
 
-/// What every component is configured with.
+/// The settings that every component has.
 #[derive(Clone, Debug)]
-pub struct Common {
+pub struct HttpConfig {
     /// `cors_origins`: the exact origins whose pages may call the service.
     pub cors_origins: Vec<String>,
-    /// `trusted_proxy_hops`: how many proxies in front of the service append to `X-Forwarded-For`.
+    /// `trusted_proxy_hops`: the number of reverse proxies that append to `X-Forwarded-For`.
     pub trusted_proxy_hops: usize,
+    /// `slow_request_ms`: requests that take longer are logged as slow.
+    pub slow_request: Duration,
 }
 
-impl Common {
-    /// The settings of this instance.
+impl HttpConfig {
+    /// Returns the settings of this instance.
     ///
     /// # Errors
-    /// `service_unavailable` when one makes no sense.
+    /// `service_unavailable` when a setting is invalid.
     pub async fn get() -> Result<&'static Self, Error> {
-        static COMMON: OnceLock<Common> = OnceLock::new();
-        if let Some(kept) = COMMON.get() {
-            return Ok(kept);
-        }
-        once(&COMMON, Self::load()).await
+        static CONFIG: OnceLock<HttpConfig> = OnceLock::new();
+        once(&CONFIG, Self::load()).await
     }
 
-    /// Settings that trust nobody, for answering when the real ones make no sense.
-    pub fn bare() -> &'static Self {
-        static BARE: Common = Common {
+    /// Returns settings that trust nobody, for responses while the real ones are invalid.
+    pub fn restrictive() -> &'static Self {
+        static RESTRICTIVE: HttpConfig = HttpConfig {
             cors_origins: Vec::new(),
             trusted_proxy_hops: 0,
+            slow_request: Duration::from_secs(1),
         };
-        &BARE
+        &RESTRICTIVE
     }
 
     async fn load() -> Result<Self, Error> {
@@ -160,11 +164,12 @@ impl Common {
                 }
             })
             .await?,
+            slow_request: milliseconds("slow_request_ms").await?,
         })
     }
 }
 
-/// Exact origins only: a scheme, a host, perhaps a port, and nothing more. No wildcard, as credentials are allowed.
+/// Parses exact origins: scheme, host and optional port. Wildcards are invalid because credentials are allowed.
 fn parse_origins(value: &str) -> Option<Vec<String>> {
     value
         .split(',')
@@ -184,16 +189,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_do_not_show() {
+    fn hides_secrets_in_debug_output() {
         let secret = Secret::new("hunter2");
-        assert!(!format!("{secret:?}").contains("hunter2"));
-        assert!(secret.is("hunter2") && !secret.is("hunter") && !secret.is(""));
+        assert_eq!(format!("{secret:?}"), "Secret(…)");
+        assert!(secret.matches("hunter2"));
+        assert!(!secret.matches("hunter") && !secret.matches(""));
     }
 
     #[test]
-    fn durations_read_as_they_are_written() {
+    fn parses_durations() {
         for (text, seconds) in [("30s", 30), (" 15m", 900), ("1h", 3600), ("30d", 2_592_000)] {
-            assert_eq!(duration(text), Some(Duration::from_secs(seconds)), "{text}");
+            assert_eq!(
+                parse_duration(text),
+                Some(Duration::from_secs(seconds)),
+                "{text}"
+            );
         }
         for bad in [
             "",
@@ -206,12 +216,12 @@ mod tests {
             "h1",
             "99999999999999999d",
         ] {
-            assert_eq!(duration(bad), None, "{bad}");
+            assert_eq!(parse_duration(bad), None, "{bad}");
         }
     }
 
     #[test]
-    fn origins_are_exact() {
+    fn accepts_exact_origins_only() {
         assert_eq!(
             parse_origins(" http://localhost:5173 ,https://app.example/,"),
             Some(vec![

@@ -3,7 +3,7 @@
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-/// The digest of what `mac` was given, as 64 hexadecimal digits.
+/// Finishes `mac` and returns its 32 bytes as 64 hexadecimal digits.
 pub fn hex(mac: Hmac<Sha256>) -> String {
     let bytes = mac.finalize().into_bytes();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,19 +1,19 @@
-//! Every failure the service answers with: the only place that knows failure statuses, codes and messages.
+//! Every failure that the API returns. Failure statuses, codes and messages are defined here only.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
 use http::{StatusCode, header};
 use serde::Serialize;
 
-use crate::http::{Response, json};
+use crate::response::{Response, json};
 
-/// Field name → what is wrong with it, as `details` of a `validation_error`.
+/// The `details` of a `validation_error`: field name → reasons why the field is invalid.
 pub type Details = BTreeMap<&'static str, Vec<Cow<'static, str>>>;
 
-/// A failure, as the contract names it. What a variant carries for the log is never sent to the client.
+/// A failure of a request. The causes that variants carry go to the log and never to the client.
 #[derive(Debug, PartialEq)]
 pub enum Error {
-    /// 400 `validation_error`: the fields at fault and why.
+    /// 400 `validation_error`, with the invalid fields.
     Validation(Details),
     /// 400 `user_exists`.
     UserExists,
@@ -23,43 +23,44 @@ pub enum Error {
     Unauthorized,
     /// 401 `token_expired`.
     TokenExpired,
-    /// 401 `token_invalid`: forged, malformed, or of the other kind.
+    /// 401 `token_invalid`: forged, malformed, or of the other kind (access or refresh).
     TokenInvalid,
-    /// 401 `token_revoked`: its login has ended.
+    /// 401 `token_revoked`: the token's session has ended.
     TokenRevoked,
     /// 403 `forbidden`.
     Forbidden,
     /// 404 `not_found`.
     NotFound,
-    /// 405 `method_not_allowed`; carries the value of `Allow`.
-    MethodNotAllowed(&'static str),
+    /// 405 `method_not_allowed`, with the value of `Allow`.
+    MethodNotAllowed(String),
     /// 413 `payload_too_large`.
     PayloadTooLarge,
     /// 415 `unsupported_media_type`.
     UnsupportedMediaType,
-    /// 429 `rate_limit_exceeded`; carries the seconds until a try may succeed.
+    /// 429 `rate_limit_exceeded`, with the number of seconds until the next attempt may succeed.
     RateLimitExceeded(u64),
-    /// 500 `internal_error`; carries the cause, for the log.
+    /// 500 `internal_error`, with the cause for the log.
     Internal(String),
-    /// 503 `service_unavailable`; carries the cause, for the log.
+    /// 503 `service_unavailable`, with the cause for the log.
     Unavailable(String),
 }
 
-/// Seconds after which a client may try again when a part of the service is away.
+/// Seconds after which a client may retry a request that got 503.
 const RETRY_AFTER_UNAVAILABLE: u64 = 5;
 
 impl Error {
-    /// A `validation_error` for one field.
+    /// Creates a `validation_error` for one field.
     pub fn invalid(field: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
         Self::Validation(Details::from([(field, vec![reason.into()])]))
     }
 
-    /// A setting that makes no sense. `why` must not repeat the value: it may be a secret.
-    pub fn misconfigured(variable: &str, why: impl std::fmt::Display) -> Self {
-        Self::Unavailable(format!("variable `{variable}` {why}"))
+    /// Creates a `service_unavailable` caused by an invalid setting. `reason`
+    /// must not contain the value, which may be a secret.
+    pub fn invalid_setting(variable: &str, reason: impl std::fmt::Display) -> Self {
+        Self::Unavailable(format!("variable `{variable}` {reason}"))
     }
 
-    /// What the log should say about this failure; `None` where the client is at fault.
+    /// Returns the cause for the log. `None` if the client is at fault.
     pub fn cause(&self) -> Option<&str> {
         match self {
             Self::Internal(cause) | Self::Unavailable(cause) => Some(cause),
@@ -72,7 +73,7 @@ impl Error {
             Self::Validation(_) => (
                 StatusCode::BAD_REQUEST,
                 "validation_error",
-                "The request is not valid.",
+                "The request is invalid.",
             ),
             Self::UserExists => (
                 StatusCode::BAD_REQUEST,
@@ -87,7 +88,7 @@ impl Error {
             Self::Unauthorized => (
                 StatusCode::UNAUTHORIZED,
                 "unauthorized",
-                "A bearer token is needed.",
+                "A bearer token is required.",
             ),
             Self::TokenExpired => (
                 StatusCode::UNAUTHORIZED,
@@ -97,27 +98,27 @@ impl Error {
             Self::TokenInvalid => (
                 StatusCode::UNAUTHORIZED,
                 "token_invalid",
-                "The token is not valid.",
+                "The token is invalid.",
             ),
             Self::TokenRevoked => (
                 StatusCode::UNAUTHORIZED,
                 "token_revoked",
-                "This login has ended.",
+                "This session has ended.",
             ),
             Self::Forbidden => (
                 StatusCode::FORBIDDEN,
                 "forbidden",
-                "This diary entry belongs to somebody else.",
+                "This diary entry belongs to another user.",
             ),
             Self::NotFound => (
                 StatusCode::NOT_FOUND,
                 "not_found",
-                "There is nothing at this address.",
+                "Nothing exists at this address.",
             ),
             Self::MethodNotAllowed(_) => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
-                "This address does not take that method.",
+                "This address does not support that method.",
             ),
             Self::PayloadTooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -132,25 +133,25 @@ impl Error {
             Self::RateLimitExceeded(_) => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "rate_limit_exceeded",
-                "Too many attempts; please try again later.",
+                "Too many attempts. Try again later.",
             ),
             Self::Internal(_) => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal_error",
-                "Something went wrong on our side.",
+                "The service failed unexpectedly.",
             ),
             Self::Unavailable(_) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "service_unavailable",
-                "The service is not available right now; please try again shortly.",
+                "The service is temporarily unavailable. Try again shortly.",
             ),
         }
     }
 }
 
-/// The envelope of every failure.
+/// The JSON body of every failure.
 #[derive(Serialize)]
-struct Envelope<'a> {
+struct Body<'a> {
     error: &'static str,
     message: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -166,7 +167,7 @@ impl From<Error> for Response {
         };
         let mut response = json(
             status,
-            &Envelope {
+            &Body {
                 error: code,
                 message,
                 details,
@@ -175,7 +176,9 @@ impl From<Error> for Response {
         let headers = response.headers_mut();
         match error {
             Error::MethodNotAllowed(allow) => {
-                headers.insert(header::ALLOW, http::HeaderValue::from_static(allow));
+                if let Ok(allow) = http::HeaderValue::try_from(allow) {
+                    headers.insert(header::ALLOW, allow);
+                }
             }
             Error::RateLimitExceeded(seconds) => {
                 headers.insert(header::RETRY_AFTER, seconds.into());
@@ -195,43 +198,55 @@ impl From<Error> for Response {
     }
 }
 
+/// Builds a 503 response with a body of its own instead of the usual one.
+pub fn unavailable(body: &impl Serialize) -> Response {
+    let mut response = json(StatusCode::SERVICE_UNAVAILABLE, body);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, RETRY_AFTER_UNAVAILABLE.into());
+    response
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn body(error: Error) -> serde_json::Value {
-        serde_json::from_slice(Response::from(error).body()).expect("the envelope is JSON")
+        serde_json::from_slice(Response::from(error).body()).expect("the body is JSON")
     }
 
     #[test]
-    fn a_cause_is_for_the_log_and_never_in_the_answer() {
+    fn keeps_the_cause_out_of_the_response() {
         let error = Error::Unavailable("password=hunter2".into());
         assert_eq!(error.cause(), Some("password=hunter2"));
         assert!(!body(error).to_string().contains("hunter2"));
     }
 
     #[test]
-    fn validation_names_each_field() {
+    fn lists_invalid_fields_in_details() {
         let body = body(Error::invalid("email", "is required"));
         assert_eq!(body["error"], "validation_error");
         assert_eq!(body["details"]["email"][0], "is required");
     }
 
     #[test]
-    fn answers_carry_the_headers_their_status_asks_for() {
+    fn adds_the_headers_of_each_status() {
         let header = |error: Error, name| Response::from(error).headers().get(name).cloned();
         assert_eq!(
             header(Error::TokenRevoked, "www-authenticate"),
             Some("Bearer".parse().expect("valid"))
         );
         assert_eq!(
-            header(Error::MethodNotAllowed("GET, HEAD"), "allow"),
+            header(Error::MethodNotAllowed("GET, HEAD".into()), "allow"),
             Some("GET, HEAD".parse().expect("valid"))
         );
         assert_eq!(
             header(Error::RateLimitExceeded(7), "retry-after"),
             Some(7.into())
         );
-        assert!(header(Error::Unavailable(String::new()), "retry-after").is_some());
+        assert_eq!(
+            header(Error::Unavailable(String::new()), "retry-after"),
+            Some(5.into())
+        );
     }
 }

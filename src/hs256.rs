@@ -1,8 +1,8 @@
-//! HS256 for jsonwebtoken, and no other algorithm.
+//! The HS256 algorithm for jsonwebtoken, and no other.
 //!
-//! Its own providers bring RSA and three elliptic curves along, which nearly
-//! double a component and which no token of ours may use. What is not here
-//! cannot be confused with HS256 either.
+//! The crate's own providers include RSA and three elliptic curves, which
+//! nearly double the size of a component. A token that names another algorithm
+//! is rejected because nothing here implements it.
 
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::{
@@ -23,9 +23,9 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes jsonwebtoken sign and verify with this module. Without effect after the first time.
+/// Makes jsonwebtoken sign and verify with this module. Later calls have no effect.
 pub fn install() {
-    // The only error is that a provider is installed already, and that is this one.
+    // Fails only if a provider is installed already, which is then this one.
     let _ = PROVIDER.install_default();
 }
 
@@ -51,7 +51,7 @@ impl Signer<Vec<u8>> for Hs256 {
 
 impl Verifier<Vec<u8>> for Hs256 {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
-        // In constant time: how much of a forged signature is right must not show.
+        // Constant time, so that the duration does not show how much of a forged signature is right.
         let mac = self.0.clone().chain_update(message);
         mac.verify_slice(signature)
             .map_err(signature::Error::from_source)

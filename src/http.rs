@@ -1,38 +1,52 @@
-//! From a raw request to an answer that carries all that every answer must carry.
+//! HTTP: from the host's raw request, through the route table, to a response with all common headers.
 
-mod answer;
 mod body;
-mod call;
+mod client;
+mod context;
+mod finish;
 mod peer;
 mod request;
+mod route;
 
-use std::ops::AsyncFnOnce;
+use std::time::Instant;
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use http::{HeaderName, Method};
+use http::Method;
 use spin_sdk::wasip3::http::types::{ErrorCode, Request as RawRequest, Response as RawResponse};
 
-use crate::{Error, config::Common, log};
-pub use answer::{Audience, Response, json, no_content, raw_json};
-use answer::{complete, hand_over};
-pub use body::Unread;
-pub use call::send;
-pub use request::{BODY_LIMIT, Request};
+use crate::{
+    config::HttpConfig,
+    error::Error,
+    log,
+    response::{Response, no_content},
+};
+pub use body::BodyError;
+pub use client::send;
+pub use context::Context;
+pub use finish::Visibility;
+use finish::{finish, into_wasi_response};
+pub use peer::ClientAddress;
+pub use request::{BODY_LIMIT, Body, FromRequest, Request, X_REQUEST_ID};
+pub use route::{Handler, Route};
 
-/// The header that ties a client's request to our log lines.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Makes a route table the component's entry point: `component!("auth", route)`,
-/// or `component!("sentiment", route, Components)` for another [`Audience`] than everyone.
+/// Exports a component whose requests are dispatched by a table of routes:
 ///
-/// Like the SDK's `http_service`, but it takes the request as the host gives
-/// it: what the SDK cannot represent must get an answer too, not a bare 500.
+/// ```ignore
+/// component! {
+///     "entries", Public,
+///     GET "/diaries" => handlers::list,
+///     GET "/diaries/{id}" => handlers::read,
+/// }
+/// ```
+///
+/// The first word is the component's name in the log, the second its
+/// [`Visibility`]. A handler's parameters are extracted from the request, see
+/// [`FromRequest`]. The first route whose pattern matches the path wins.
+///
+/// The SDK's `http_service` macro is not used: it answers requests that it
+/// cannot represent, such as one with a huge `Content-Length`, with a bare 500.
 #[macro_export]
 macro_rules! component {
-    ($name:literal, $route:path) => {
-        $crate::component!($name, $route, Everyone);
-    };
-    ($name:literal, $route:path, $audience:ident) => {
+    ($name:literal, $visibility:ident, $($method:ident $pattern:literal => $handler:path),+ $(,)?) => {
         struct Component;
 
         ::spin_sdk::wasip3::http::service::export!(Component);
@@ -44,55 +58,99 @@ macro_rules! component {
                 ::spin_sdk::wasip3::http::types::Response,
                 ::spin_sdk::wasip3::http::types::ErrorCode,
             > {
-                let audience = $crate::http::Audience::$audience;
-                let route = async |request: &mut _| $route(request).await;
-                $crate::http::serve(request, $name, audience, route).await
+                static ROUTES: &[$crate::http::Route] = &[$($crate::http::Route {
+                    method: ::http::Method::$method,
+                    pattern: $pattern,
+                    handler: |request| ::std::boxed::Box::pin(
+                        $crate::http::Handler::call(&$handler, request),
+                    ),
+                }),+];
+                let visibility = $crate::http::Visibility::$visibility;
+                $crate::http::serve(request, $name, visibility, ROUTES).await
             }
         }
     };
 }
 
-/// Handles one request: reads it, runs the route table, and completes the answer.
+/// Handles one request: runs its route's handler, adds the common headers, and logs one line.
 ///
-/// A preflight is answered here, before any route or authentication. An answer
-/// is always given: there is no way from a bad request or setting to a trap.
+/// CORS preflight requests are answered before any route or authentication.
+/// Invalid requests and settings always lead to a response and never to a trap.
+///
+/// # Errors
+/// When the host does not accept the response's headers or status. No response is known to cause that.
 pub async fn serve(
     raw: RawRequest,
     component: &'static str,
-    audience: Audience,
-    route: impl AsyncFnOnce(&mut Request) -> Result<Response, Error>,
+    visibility: Visibility,
+    routes: &'static [Route],
 ) -> Result<RawResponse, ErrorCode> {
-    let (common, misconfigured) = match Common::get().await {
-        Ok(common) => (common, None),
-        Err(error) => (Common::bare(), Some(error)),
+    let start = Instant::now();
+    let config = HttpConfig::get().await;
+    let (config, invalid_setting) = match config {
+        Ok(config) => (config, None),
+        Err(error) => (HttpConfig::restrictive(), Some(error)),
     };
-    let mut request = Request::new(raw, component, common);
-    let outcome = match misconfigured {
+    let mut request = Request::new(raw, component, config);
+    let result = match invalid_setting {
         Some(error) => Err(error),
         None if request.method == Method::OPTIONS => Ok(no_content()),
-        None => route(&mut request).await,
+        None => dispatch(routes, &mut request).await,
     };
-    let mut response = outcome.unwrap_or_else(|error| {
-        if let Some(cause) = error.cause() {
-            request.log(log::Level::Error, cause);
-        }
-        error.into()
-    });
-    if log::enabled(log::Level::Debug) {
-        let Request { method, path, .. } = &request;
-        let status = response.status().as_u16();
-        request.log(log::Level::Debug, &format!("{method} {path} {status}"));
+    let (cause, mut response) = match result {
+        Ok(response) => (None, response),
+        Err(error) => (error.cause().map(str::to_owned), error.into()),
+    };
+    log_request(&request, visibility, &response, start, cause.as_deref());
+    finish(&mut response, request, visibility);
+    into_wasi_response(response).await
+}
+
+async fn dispatch(routes: &'static [Route], request: &mut Request) -> Result<Response, Error> {
+    let (pattern, found) = route::find(routes, request.method(), &request.path)?;
+    request.route = pattern;
+    request.parameter = route::parameter(pattern, &request.path).into();
+    match found {
+        Ok(handler) => handler(request).await,
+        Err(allow) => Err(Error::MethodNotAllowed(allow)),
     }
-    complete(&mut response, request, audience);
-    hand_over(response).await
 }
 
-/// A time as the contract writes it: RFC 3339, UTC, milliseconds, `Z`.
-pub fn timestamp(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+/// Writes the request's log line. Calls between components are logged at level debug.
+fn log_request(
+    request: &Request,
+    visibility: Visibility,
+    response: &Response,
+    start: Instant,
+    cause: Option<&str>,
+) {
+    let level = match (cause, visibility) {
+        (Some(_), _) => log::Level::Error,
+        (None, Visibility::Public) => log::Level::Info,
+        (None, Visibility::Internal) => log::Level::Debug,
+    };
+    if !log::enabled(level) {
+        return;
+    }
+    let duration = start.elapsed();
+    let context = &request.context;
+    log::write(&log::Line {
+        level,
+        component: context.component(),
+        request_id: context.request_id(),
+        message: cause,
+        request: Some(log::RequestSummary {
+            method: request.method.as_str(),
+            route: request.route,
+            status: response.status().as_u16(),
+            duration_ms: (duration.as_secs_f64() * 1e5).round() / 100.0,
+            user_id: context.user_id(),
+            slow: duration > request.config.slow_request,
+        }),
+    });
 }
 
-/// Headers by name and value, in this order.
+/// Builds a header map in the given order.
 #[cfg(test)]
 fn headers(pairs: &[(&'static str, &'static str)]) -> http::HeaderMap {
     let mut headers = http::HeaderMap::new();

@@ -1,10 +1,18 @@
 //! What two or more components of Thought Diary share: HTTP, errors, settings, sessions, Postgres and Redis.
 //!
-//! A component's `lib.rs` hands each request to [`http::serve`] with its route
-//! table; everything that every answer must carry is added there, once.
+//! A component's `lib.rs` is a table of routes in [`component!`]; [`http::serve`]
+//! dispatches each request to its handler and adds what every response carries.
 
+// A panic ends all requests of the instance, up to 16.
+#![deny(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+pub mod analysis;
 pub mod config;
-pub mod deadline;
 pub mod digest;
 pub mod error;
 mod hs256;
@@ -12,7 +20,11 @@ pub mod http;
 pub mod log;
 pub mod pg;
 pub mod redis;
+pub mod response;
 pub mod session;
+mod time;
+pub mod timeout;
 
 pub use error::Error;
-pub use http::{Request, Response};
+pub use response::Response;
+pub use time::timestamp;

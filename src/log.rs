@@ -1,26 +1,32 @@
-//! One JSON object per line on standard error, which Spin passes to its log files and the pod's log.
+//! Structured logs: one JSON object per line on standard error, which Spin writes to its log files or the pod's log.
 
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::{
+    io::Write,
+    sync::atomic::{AtomicU8, Ordering::Relaxed},
+};
 
+use chrono::Utc;
 use serde::Serialize;
 
-/// How much a line matters; the variable `log_level` names the least that is written.
+use crate::time::timestamp;
+
+/// The severity of a line. The variable `log_level` names the least severe level that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Level {
-    /// Somebody has to act: a setting is wrong, a defect showed.
+    /// An operator has to act: a setting is invalid, or the code has a defect.
     Error,
-    /// Something this service depends on failed and was coped with.
+    /// A dependency failed and the service handled it.
     Warn,
-    /// Rare events in normal running.
+    /// Normal operation: a line per request.
     Info,
-    /// One line per request.
+    /// Details for developers.
     Debug,
 }
 
 impl Level {
-    /// Reads the value of `log_level`: `error`, `warn`, `info` or `debug`.
+    /// Parses the value of `log_level`: `error`, `warn`, `info` or `debug`.
     pub fn parse(value: &str) -> Option<Self> {
         match value {
             "error" => Some(Self::Error),
@@ -32,43 +38,75 @@ impl Level {
     }
 }
 
-/// The least important level that is written; `Info` until the settings are read.
+/// The least severe level that is written. `Info` until the settings are loaded.
 static THRESHOLD: AtomicU8 = AtomicU8::new(Level::Info as u8);
 
-/// Sets the least important level that is written from now on.
+/// Sets the least severe level that is written from now on.
 pub fn set_threshold(level: Level) {
     THRESHOLD.store(level as u8, Relaxed);
 }
 
-/// Whether a line of this level would be written: ask before building a costly one.
+/// Returns whether lines of this level are written.
 pub fn enabled(level: Level) -> bool {
     level as u8 <= THRESHOLD.load(Relaxed)
 }
 
+/// One line. Its fields must hold no diary text, token, email or secret.
 #[derive(Serialize)]
-struct Line<'a> {
-    timestamp: String,
-    level: Level,
-    component: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    request_id: &'a str,
-    message: &'a str,
+pub struct Line<'a> {
+    /// The severity.
+    pub level: Level,
+    /// The component that writes the line.
+    pub component: &'a str,
+    /// The request's id, as in `X-Request-Id`.
+    pub request_id: &'a str,
+    /// What happened; for a request that failed, the cause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<&'a str>,
+    /// Set on the one line that every request gets when its response is ready.
+    #[serde(flatten)]
+    pub request: Option<RequestSummary<'a>>,
 }
 
-/// Writes one line. `message` must hold no text, token, email or secret of anybody.
-pub fn write(level: Level, component: &str, request_id: &str, message: &str) {
-    if !enabled(level) {
+/// A finished request.
+#[derive(Serialize)]
+pub struct RequestSummary<'a> {
+    /// The method, `GET` for example.
+    pub method: &'a str,
+    /// The route's pattern, `/diaries/{id}` for example. Paths and queries are never logged.
+    pub route: &'a str,
+    /// The status of the response.
+    pub status: u16,
+    /// Milliseconds from the call of the component to the finished response.
+    pub duration_ms: f64,
+    /// The user, if a token was valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<i32>,
+    /// Whether the request took longer than `slow_request_ms`.
+    pub slow: bool,
+}
+
+/// Writes a line if its level is enabled.
+///
+/// A line that cannot be written is dropped: a full disk must not fail a request.
+pub fn write(line: &Line<'_>) {
+    #[derive(Serialize)]
+    struct Timed<'a> {
+        time: String,
+        #[serde(flatten)]
+        line: &'a Line<'a>,
+    }
+    if !enabled(line.level) {
         return;
     }
-    let line = Line {
-        timestamp: crate::http::timestamp(chrono::Utc::now()),
-        level,
-        component,
-        request_id,
-        message,
+    let timed = Timed {
+        time: timestamp(Utc::now()),
+        line,
     };
-    if let Ok(text) = serde_json::to_string(&line) {
-        eprintln!("{text}");
+    if let Ok(mut text) = serde_json::to_vec(&timed) {
+        text.push(b'\n');
+        // One write per line, so that lines of concurrent instances do not interleave.
+        let _ = std::io::stderr().write_all(&text);
     }
 }
 
@@ -77,9 +115,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_are_ordered_from_grave_to_chatty() {
+    fn orders_levels_by_severity() {
         assert!(Level::Error < Level::Warn && Level::Info < Level::Debug);
         assert!(enabled(Level::Info) && !enabled(Level::Debug));
         assert_eq!(Level::parse("loud"), None);
+    }
+
+    #[test]
+    fn writes_a_request_as_one_flat_object() {
+        let line = Line {
+            level: Level::Info,
+            component: "entries",
+            request_id: "r1",
+            message: None,
+            request: Some(RequestSummary {
+                method: "GET",
+                route: "/diaries/{id}",
+                status: 200,
+                duration_ms: 1.5,
+                user_id: Some(7),
+                slow: false,
+            }),
+        };
+        assert_eq!(
+            serde_json::to_string(&line).expect("serializes"),
+            r#"{"level":"info","component":"entries","request_id":"r1","method":"GET","route":"/diaries/{id}","status":200,"duration_ms":1.5,"user_id":7,"slow":false}"#
+        );
     }
 }

@@ -1,29 +1,136 @@
-//! Postgres: one open and one statement per request, under a deadline.
+//! Postgres: one connection and one statement per request, under a timeout.
 //!
-//! Spin pools the connections, so they are never kept here: an instance that
-//! lingers would keep them from the others. There are no transactions either,
-//! since the pool hands an open one on to the next request; every change is a
-//! single statement.
+//! A component never keeps a connection. Spin pools them, and an instance that
+//! is about to end would hold connections that others wait for. Every change is
+//! a single statement, because Spin has no transactions: its pool passes a
+//! connection with an open transaction on to the next request.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use spin_sdk::pg::{Connection, DbValue, ParameterValue, PgError, QueryError};
+use spin_sdk::pg::{self as sdk, Connection, Decode, ParameterValue, PgError, QueryError};
 use url::Url;
 
 use crate::{
-    Error,
     config::{self, Secret},
-    deadline::{Progress, within_each},
+    error::Error,
+    timeout::{Progress, timeout_per_step},
 };
 
-/// Time for opening, and for each step of the statement; leaves room to answer within three seconds.
-const DEADLINE: Duration = Duration::from_millis(2600);
+/// Timeout of opening a connection and of each step of the statement. A client gets its response within 3 s.
+const STEP_TIMEOUT: Duration = Duration::from_millis(2600);
 
-/// Time after which Postgres itself ends the statement. Giving up on our side
-/// leaves it running, and its connection busy for whoever gets it next.
+/// Time after which Postgres itself cancels the statement. Our own timeout
+/// leaves it running, and the next request would get its busy connection.
 const STATEMENT_TIMEOUT: &str = "-c statement_timeout=2500";
 
-/// Where the database is.
+/// An SQL statement with named parameters.
+pub struct Statement {
+    sql: Cow<'static, str>,
+    names: Vec<&'static str>,
+    values: Vec<ParameterValue>,
+}
+
+impl Statement {
+    /// Creates a statement. Its SQL refers to parameters by name, as in `where id = $id`.
+    pub fn new(sql: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            sql: sql.into(),
+            names: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Sets a parameter. `None` is null.
+    pub fn bind(mut self, name: &'static str, value: impl IntoParameter) -> Self {
+        self.names.push(name);
+        self.values.push(value.into_parameter());
+        self
+    }
+
+    /// Returns the SQL with Postgres's own parameters: `$1` for the first name, and so on.
+    ///
+    /// # Errors
+    /// `internal_error` when the SQL names a parameter that is not bound.
+    fn numbered(&self) -> Result<String, Error> {
+        let mut pieces = self.sql.split('$');
+        let mut numbered = pieces.next().unwrap_or_default().to_owned();
+        for piece in pieces {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let end = piece.find(|c| !is_name(c)).unwrap_or(piece.len());
+            let (name, rest) = piece.split_at(end);
+            let position = self.names.iter().position(|bound| *bound == name);
+            let position = position
+                .ok_or_else(|| Error::Internal(format!("parameter `{name}` is not bound")))?;
+            numbered.push_str(&format!("${}{rest}", position + 1));
+        }
+        Ok(numbered)
+    }
+}
+
+/// A Rust value that can be a parameter of a [`Statement`].
+pub trait IntoParameter {
+    /// Converts the value.
+    fn into_parameter(self) -> ParameterValue;
+}
+
+impl IntoParameter for &str {
+    fn into_parameter(self) -> ParameterValue {
+        ParameterValue::Str(self.to_owned())
+    }
+}
+
+macro_rules! impl_into_parameter {
+    ($($type:ty => $variant:ident),+ $(,)?) => {
+        $(impl IntoParameter for $type {
+            fn into_parameter(self) -> ParameterValue {
+                ParameterValue::$variant(self)
+            }
+        })+
+    };
+}
+
+impl_into_parameter! {
+    bool => Boolean,
+    String => Str,
+    i32 => Int32,
+    i64 => Int64,
+    f64 => Floating64,
+}
+
+impl<T: IntoParameter> IntoParameter for Option<T> {
+    fn into_parameter(self) -> ParameterValue {
+        self.map_or(ParameterValue::DbNull, T::into_parameter)
+    }
+}
+
+/// A UUID in its textual form.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Uuid(String);
+
+impl Uuid {
+    /// Parses the form with hyphens. Postgres would reject anything else with an error of its own.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_valid = text.len() == 36
+            && text.bytes().enumerate().all(|(index, byte)| match index {
+                8 | 13 | 18 | 23 => byte == b'-',
+                _ => byte.is_ascii_hexdigit(),
+            });
+        is_valid.then(|| Self(text.to_owned()))
+    }
+
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl IntoParameter for &Uuid {
+    fn into_parameter(self) -> ParameterValue {
+        ParameterValue::Uuid(self.0.clone())
+    }
+}
+
+/// The address of the database, with timeouts.
 #[derive(Clone, Debug)]
 pub struct Database {
     address: Secret,
@@ -43,7 +150,7 @@ impl Database {
         .await
     }
 
-    /// Takes a URL and adds the time limits that it does not set itself.
+    /// Parses a URL and adds the timeouts that it does not set itself.
     fn parse(value: &str) -> Option<Self> {
         let mut url = Url::parse(value).ok()?;
         if !matches!(url.scheme(), "postgres" | "postgresql") || !url.has_host() {
@@ -54,7 +161,7 @@ impl Database {
                 url.query_pairs_mut().append_pair(name, default);
             }
         }
-        // Form encoding writes a blank as `+`, which is not decoded in a connection URL.
+        // Form encoding writes a space as `+`, which connection URLs do not decode.
         let query = url.query().map(|query| query.replace('+', "%20"));
         url.set_query(query.as_deref());
         Some(Self {
@@ -62,93 +169,94 @@ impl Database {
         })
     }
 
-    /// Runs one statement that gives one row at most.
+    /// Runs a statement that returns at most one row.
     ///
     /// # Errors
-    /// `service_unavailable` when the database is away, overloaded or too slow;
-    /// `internal_error` when it refuses the statement.
-    pub async fn row(
-        &self,
-        statement: &str,
-        parameters: Vec<ParameterValue>,
-    ) -> Result<Option<Vec<DbValue>>, Error> {
-        let work =
-            async |progress: &Progress| self.first_row(statement, parameters, progress).await;
-        within_each(DEADLINE, work)
+    /// `service_unavailable` when the database is unreachable, overloaded or too slow;
+    /// `internal_error` when it rejects the statement.
+    pub async fn row(&self, statement: Statement) -> Result<Option<Row>, Error> {
+        let sql = statement.numbered()?;
+        let query =
+            async |progress: &Progress| self.first_row(sql, statement.values, progress).await;
+        timeout_per_step(STEP_TIMEOUT, query)
             .await
             .unwrap_or_else(|| Err(Error::Unavailable("Postgres did not answer in time".into())))
     }
 
     async fn first_row(
         &self,
-        statement: &str,
+        sql: String,
         parameters: Vec<ParameterValue>,
         progress: &Progress,
-    ) -> Result<Option<Vec<DbValue>>, Error> {
+    ) -> Result<Option<Row>, Error> {
         let connection = Connection::open(self.address.expose())
             .await
-            .map_err(failure)?;
+            .map_err(into_error)?;
         progress.step();
         let mut result = connection
-            .query(statement, parameters)
+            .query(sql, parameters)
             .await
-            .map_err(failure)?;
+            .map_err(into_error)?;
         progress.step();
-        let row = result.rows().next().await;
+        let row = result.next().await;
         progress.step();
         // A statement's own failure shows only here, after its rows.
-        result.result().await.map_err(failure)?;
-        Ok(row)
+        result.result().await.map_err(into_error)?;
+        Ok(row.map(Row))
     }
 }
 
-/// Tells a database that is away from a statement that is wrong. The texts of
-/// the host are left out: they hold addresses, statements and stack traces.
-fn failure(error: spin_sdk::pg::Error) -> Error {
+/// One row of a result.
+pub struct Row(sdk::Row);
+
+impl Row {
+    /// Decodes a column. Decode one that may be null as an `Option`.
+    ///
+    /// # Errors
+    /// `internal_error` when there is no such column or it has another type.
+    pub fn get<T: Decode>(&self, column: &str) -> Result<T, Error> {
+        self.0.get(column).ok_or_else(|| {
+            Error::Internal(format!("column `{column}` of a row has an unexpected type"))
+        })
+    }
+}
+
+/// Distinguishes an unreachable database from an invalid statement. The host's
+/// messages are dropped: they contain addresses, statements and stack traces.
+fn into_error(error: sdk::Error) -> Error {
     match error {
-        spin_sdk::pg::Error::PgError(PgError::QueryFailed(QueryError::DbError(error))) => {
-            let cause = format!("Postgres refused a statement: SQLSTATE {}", error.code);
-            if is_passing(&error.code) {
+        sdk::Error::PgError(PgError::QueryFailed(QueryError::DbError(error))) => {
+            let cause = format!("Postgres rejected a statement: SQLSTATE {}", error.code);
+            if is_transient(&error.code) {
                 Error::Unavailable(cause)
             } else {
                 Error::Internal(cause)
             }
         }
-        spin_sdk::pg::Error::PgError(PgError::ConnectionFailed(_)) => {
-            Error::Unavailable("Postgres could not be reached".into())
+        sdk::Error::PgError(PgError::ConnectionFailed(_)) => {
+            Error::Unavailable("Postgres is unreachable".into())
         }
-        spin_sdk::pg::Error::PgError(PgError::QueryFailed(QueryError::Text(_))) => {
-            Error::Unavailable("the connection to Postgres broke".into())
+        sdk::Error::PgError(PgError::QueryFailed(QueryError::Text(_))) => {
+            Error::Unavailable("the connection to Postgres was lost".into())
         }
-        spin_sdk::pg::Error::PgError(PgError::BadParameter(_)) => {
-            Error::Internal("Postgres was given a bad parameter".into())
+        sdk::Error::PgError(PgError::BadParameter(_)) => {
+            Error::Internal("Postgres rejected a parameter".into())
         }
-        spin_sdk::pg::Error::PgError(PgError::ValueConversionFailed(_))
-        | spin_sdk::pg::Error::Decode(_) => {
+        sdk::Error::PgError(PgError::ValueConversionFailed(_)) | sdk::Error::Decode(_) => {
             Error::Internal("a value from Postgres has an unexpected type".into())
         }
-        spin_sdk::pg::Error::PgError(PgError::Other(_)) => {
-            Error::Unavailable("Postgres failed for another reason".into())
+        sdk::Error::PgError(PgError::Other(_)) => {
+            Error::Unavailable("Postgres failed for an unknown reason".into())
         }
     }
 }
 
-/// SQLSTATE classes that end by themselves: connection trouble, too little of
-/// something, a server that stops or starts, a deadlock, a read-only standby.
-fn is_passing(code: &str) -> bool {
+/// Returns whether an SQLSTATE is of a class that a retry may resolve: connection failures,
+/// insufficient resources, a server that stops or starts, deadlocks, a read-only standby.
+fn is_transient(code: &str) -> bool {
     ["08", "53", "57", "40", "25006"]
         .iter()
         .any(|class| code.starts_with(class))
-}
-
-/// Takes the value of a column that is never null.
-///
-/// # Errors
-/// `internal_error` when it is missing or has another type.
-pub fn column<T: spin_sdk::pg::Decode>(row: &[DbValue], index: usize) -> Result<T, Error> {
-    row.get(index)
-        .and_then(|value| T::decode(value).ok())
-        .ok_or_else(|| Error::Internal(format!("column {index} of a row has an unexpected type")))
 }
 
 #[cfg(test)]
@@ -160,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_added_to_the_address() {
+    fn adds_timeouts_to_the_address() {
         assert_eq!(
             address("postgres://u:p%40ss@db/diary").as_deref(),
             Some(
@@ -170,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_in_the_address_win() {
+    fn keeps_timeouts_of_the_address() {
         let kept = address("postgresql://db/diary?connect_timeout=9&options=-c%20x%3D1");
         assert_eq!(
             kept.as_deref(),
@@ -179,15 +287,50 @@ mod tests {
     }
 
     #[test]
-    fn other_addresses_are_refused() {
+    fn rejects_other_addresses() {
         for bad in ["", "db/diary", "mysql://db/diary", "postgres:"] {
             assert_eq!(address(bad), None, "{bad}");
         }
     }
 
     #[test]
-    fn a_stopping_server_is_not_a_defect() {
-        assert!(is_passing("57P01") && is_passing("53300") && is_passing("08006"));
-        assert!(!is_passing("42703") && !is_passing("23505"));
+    fn treats_a_stopping_server_as_transient() {
+        assert!(is_transient("57P01") && is_transient("53300") && is_transient("08006"));
+        assert!(!is_transient("42703") && !is_transient("23505"));
+    }
+
+    #[test]
+    fn numbers_parameters_in_the_order_of_binding() {
+        let statement = Statement::new("select $b::text, $a, $b, ($user_id)")
+            .bind("a", 1)
+            .bind("b", "x")
+            .bind("user_id", None::<i32>);
+        assert_eq!(
+            statement.numbered(),
+            Ok("select $2::text, $1, $2, ($3)".into())
+        );
+    }
+
+    #[test]
+    fn rejects_a_parameter_that_is_not_bound() {
+        let statement = Statement::new("select $id");
+        assert_eq!(
+            statement.numbered(),
+            Err(Error::Internal("parameter `id` is not bound".into()))
+        );
+    }
+
+    #[test]
+    fn parses_uuids_with_hyphens_only() {
+        let uuid = "018f4e9e-0000-4000-8000-000000000001";
+        assert_eq!(Uuid::parse(uuid).as_ref().map(Uuid::as_str), Some(uuid));
+        for bad in [
+            "",
+            "1",
+            "018f4e9e00004000800000000000000001",
+            &format!("{uuid}0"),
+        ] {
+            assert_eq!(Uuid::parse(bad), None, "{bad}");
+        }
     }
 }

@@ -1,44 +1,47 @@
-//! Redis: one connection kept per instance, renewed once when it turns out dead.
+//! Redis: one connection per instance, reopened once when a command fails.
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 
 use crate::{
-    Error,
     config::Secret,
-    deadline::{Progress, within, within_each},
+    error::Error,
+    timeout::{Progress, timeout, timeout_per_step},
 };
 
-/// Time for opening, and for the command.
-const DEADLINE: Duration = Duration::from_millis(2000);
+/// Timeout of opening a connection, and of the command.
+const STEP_TIMEOUT: Duration = Duration::from_millis(2000);
 
 thread_local! {
-    /// Opening costs TCP and AUTH each time, and there is no pool behind it, so
-    /// the tasks of an instance share one. It holds nothing of any user.
-    static KEPT: RefCell<Option<Rc<Connection>>> = const { RefCell::new(None) };
+    /// The instance's connection, shared by its tasks. Spin has no pool for
+    /// Redis, and opening costs a TCP handshake and AUTH. It holds no user's data.
+    static CONNECTION: RefCell<Option<Rc<Connection>>> = const { RefCell::new(None) };
 }
 
-/// Runs one command that the request cannot do without.
+/// Runs a command that the request depends on.
 ///
-/// A command that fails on a kept connection is sent once more on a new one, so
-/// it must bear being carried out twice.
+/// A command that fails on the instance's connection is sent again on a new
+/// one, so it must be safe to run twice.
 ///
 /// # Errors
-/// `service_unavailable` when Redis cannot be reached, refuses, or does not answer in time.
+/// `service_unavailable` when Redis is unreachable, rejects the command, or does not answer in time.
 pub async fn execute(
     address: &Secret,
     command: &str,
     arguments: Vec<RedisParameter>,
 ) -> Result<Vec<RedisResult>, Error> {
-    let work = async |progress: &Progress| renewing(address, command, arguments, progress).await;
-    within_each(DEADLINE, work).await.unwrap_or_else(given_up)
+    let work =
+        async |progress: &Progress| execute_with_retry(address, command, arguments, progress).await;
+    timeout_per_step(STEP_TIMEOUT, work)
+        .await
+        .unwrap_or_else(timed_out)
 }
 
-/// Runs one command that the request can do without: it waits for `limit` at most, opening included.
+/// Runs a command that the request can do without. `limit` includes opening the connection.
 ///
 /// # Errors
-/// As [`execute`], whose other conditions hold too.
+/// As [`execute`].
 pub async fn execute_within(
     limit: Duration,
     address: &Secret,
@@ -46,24 +49,24 @@ pub async fn execute_within(
     arguments: Vec<RedisParameter>,
 ) -> Result<Vec<RedisResult>, Error> {
     let progress = Progress::start();
-    let work = renewing(address, command, arguments, &progress);
-    within(limit, work).await.unwrap_or_else(given_up)
+    let work = execute_with_retry(address, command, arguments, &progress);
+    timeout(limit, work).await.unwrap_or_else(timed_out)
 }
 
-/// What is kept may be dead without saying so; the next request opens anew.
-fn given_up<T>() -> Result<T, Error> {
-    KEPT.take();
+/// Drops the connection, which may be dead without having reported an error.
+fn timed_out<T>() -> Result<T, Error> {
+    CONNECTION.take();
     Err(Error::Unavailable("Redis did not answer in time".into()))
 }
 
-async fn renewing(
+async fn execute_with_retry(
     address: &Secret,
     command: &str,
     arguments: Vec<RedisParameter>,
     progress: &Progress,
 ) -> Result<Vec<RedisResult>, Error> {
-    let kept = KEPT.with_borrow(Clone::clone);
-    if let Some(connection) = kept
+    let existing = CONNECTION.with_borrow(Clone::clone);
+    if let Some(connection) = existing
         && let Ok(results) = connection.execute(command, arguments.clone()).await
     {
         return Ok(results);
@@ -71,12 +74,12 @@ async fn renewing(
     let connection = Rc::new(
         Connection::open(address.expose())
             .await
-            .map_err(|_| Error::Unavailable("Redis could not be reached".into()))?,
+            .map_err(|_| Error::Unavailable("Redis is unreachable".into()))?,
     );
     progress.step();
-    KEPT.set(Some(Rc::clone(&connection)));
+    CONNECTION.set(Some(Rc::clone(&connection)));
     connection.execute(command, arguments).await.map_err(|_| {
-        KEPT.take();
-        Error::Unavailable(format!("Redis refused or lost a {command}"))
+        CONNECTION.take();
+        Error::Unavailable(format!("Redis rejected {command} or closed the connection"))
     })
 }

@@ -1,8 +1,11 @@
-//! Logins and their tokens.
+//! Sessions and their tokens.
 //!
-//! A login is a row of `sessions`; the tokens only carry its id. A token that
-//! verifies here is therefore not yet good: the statement that does the work
-//! asks whether it is [`LIVE`], so that a logout holds at once on every instance.
+//! A login creates a row of `sessions`, and its two tokens carry the row's id.
+//! A token that is verified here is not yet authorized: the statement that does
+//! the work checks [`SESSION_IS_ACTIVE`], so that a logout takes effect at once
+//! on every instance.
+
+use std::{borrow::Cow, sync::OnceLock};
 
 use chrono::Utc;
 use hmac::{Hmac, KeyInit, Mac};
@@ -13,35 +16,40 @@ use jsonwebtoken::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
-use spin_sdk::pg::ParameterValue;
 
-use crate::{Error, Request, config, digest::hex, hs256};
+use crate::{
+    config,
+    digest::hex,
+    error::Error,
+    hs256,
+    http::{FromRequest, Request},
+    pg::{Statement, Uuid},
+};
 
-/// Seconds an access token lives.
+/// Lifetime of an access token, in seconds.
 pub const ACCESS_TTL: i64 = 15 * 60;
 
-/// Seconds a refresh token, and so a login, lives.
+/// Lifetime of a refresh token and of its session, in seconds.
 pub const REFRESH_TTL: i64 = 7 * 24 * 60 * 60;
 
-/// Bytes that HS256 needs of a key.
-const KEY_BYTES: usize = 32;
+/// Minimum length of the key, in bytes: the output size of SHA-256, as RFC 7518 requires for HS256.
+const MIN_KEY_BYTES: usize = 32;
 
-/// The condition under which a login of `sessions` still lives. Every protected
-/// statement has it; its parameters are `$1`, the login, and `$2`, the user,
-/// from [`Session::parameters`]. Where it holds, `$2` may be relied upon.
-pub const LIVE: &str = "sessions.id = $1 and sessions.user_id = $2 and sessions.expires_at > now()";
+/// The SQL condition under which a session is active. It takes the parameters
+/// of [`Session::statement`]; where it holds, `$user_id` is the session's user.
+pub const SESSION_IS_ACTIVE: &str = "session_is_active($session_id, $user_id)";
 
-/// Which of a login's two tokens this is. Neither is accepted in the other's place.
+/// The kinds of token that a session has. Neither is accepted in place of the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// For everything but refreshing; lives [`ACCESS_TTL`].
+pub enum TokenKind {
+    /// For every route except refreshing. Lives for [`ACCESS_TTL`].
     Access,
-    /// For refreshing only; lives [`REFRESH_TTL`].
+    /// For refreshing only. Lives for [`REFRESH_TTL`].
     Refresh,
 }
 
-impl Kind {
+impl TokenKind {
     fn ttl(self) -> i64 {
         match self {
             Self::Access => ACCESS_TTL,
@@ -50,41 +58,63 @@ impl Kind {
     }
 }
 
-/// What a token says: whose login it belongs to.
+/// The session named by a token. As a handler's parameter, it requires a valid access token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Session {
-    /// `sessions.id`, a UUID in its textual form.
-    pub id: String,
+    /// `sessions.id`.
+    pub id: Uuid,
     /// `users.id`.
     pub user_id: i32,
 }
 
 impl Session {
-    /// The parameters `$1` and `$2` of [`LIVE`], followed by the statement's own.
-    pub fn parameters(&self, own: impl IntoIterator<Item = ParameterValue>) -> Vec<ParameterValue> {
-        [
-            ParameterValue::Uuid(self.id.clone()),
-            ParameterValue::Int32(self.user_id),
-        ]
-        .into_iter()
-        .chain(own)
-        .collect()
+    /// Creates a statement with the parameters `$session_id` and `$user_id`.
+    pub fn statement(&self, sql: impl Into<Cow<'static, str>>) -> Statement {
+        Statement::new(sql)
+            .bind("session_id", &self.id)
+            .bind("user_id", self.user_id)
     }
+}
+
+impl FromRequest for Session {
+    async fn from_request(request: &mut Request) -> Result<Self, Error> {
+        authenticate(request, TokenKind::Access).await
+    }
+}
+
+/// The session named by a refresh token. As a handler's parameter, it requires one.
+pub struct RefreshSession(pub Session);
+
+impl FromRequest for RefreshSession {
+    async fn from_request(request: &mut Request) -> Result<Self, Error> {
+        authenticate(request, TokenKind::Refresh).await.map(Self)
+    }
+}
+
+/// Verifies the request's bearer token.
+///
+/// # Errors
+/// `unauthorized` without a token, `token_expired`, and `token_invalid` for any other fault of the token.
+async fn authenticate(request: &Request, kind: TokenKind) -> Result<Session, Error> {
+    let keys = Keys::get().await?;
+    let session = keys.verify(bearer_token(request.headers())?, kind)?;
+    request.context().set_user_id(session.user_id);
+    Ok(session)
 }
 
 #[derive(Serialize, Deserialize)]
 struct Claims {
-    /// The user, as text: RFC 7519 wants a string.
+    /// The user's id as text: RFC 7519 requires a string.
     sub: String,
-    /// The login.
+    /// The session's id.
     sid: String,
     #[serde(rename = "type")]
-    kind: Kind,
+    kind: TokenKind,
     iat: i64,
     exp: i64,
 }
 
-/// The key that signs and verifies tokens, and makes digests; its `Debug` says nothing.
+/// The key that signs and verifies tokens and derives digests. Its `Debug` hides it.
 pub struct Keys {
     mac: Hmac<Sha256>,
     encoding: EncodingKey,
@@ -99,12 +129,14 @@ impl std::fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Reads the variable `jwt_secret_key`.
+    /// Returns the keys of this instance, from the variable `jwt_secret_key`.
     ///
     /// # Errors
-    /// `service_unavailable` when it is shorter than 32 bytes.
-    pub async fn from_variable() -> Result<Self, Error> {
-        config::parsed("jwt_secret_key", "at least 32 bytes long", Self::new).await
+    /// `service_unavailable` when the variable is shorter than 32 bytes.
+    pub async fn get() -> Result<&'static Self, Error> {
+        static KEYS: OnceLock<Keys> = OnceLock::new();
+        let load = config::parsed("jwt_secret_key", "at least 32 bytes long", Self::new);
+        config::once(&KEYS, load).await
     }
 
     fn new(key: &str) -> Option<Self> {
@@ -113,7 +145,7 @@ impl Keys {
         validation.leeway = 0;
         validation.set_required_spec_claims(&["exp", "sub"]);
         let mac = Hmac::new_from_slice(key.as_bytes()).ok()?;
-        (key.len() >= KEY_BYTES).then(|| Self {
+        (key.len() >= MIN_KEY_BYTES).then(|| Self {
             mac,
             encoding: EncodingKey::from_secret(key.as_bytes()),
             decoding: DecodingKey::from_secret(key.as_bytes()),
@@ -121,8 +153,9 @@ impl Keys {
         })
     }
 
-    /// A keyed digest of `text` in hexadecimal, which tells nothing about it to
-    /// who does not have the key. Each `purpose` has digests of its own, and none of them signs a token: those hold no NUL.
+    /// Returns the HMAC-SHA256 of `text`, hex-encoded. Each `purpose` has digests of its own.
+    ///
+    /// A digest is never a token's signature: the signed part of a token has no NUL, a digest's input has one.
     pub fn digest(&self, purpose: &str, text: &str) -> String {
         let mac = self
             .mac
@@ -133,15 +166,15 @@ impl Keys {
         hex(mac)
     }
 
-    /// Signs a token for a login.
+    /// Signs a token for a session.
     ///
     /// # Errors
     /// `internal_error` when signing fails.
-    pub fn sign(&self, session: &Session, kind: Kind) -> Result<String, Error> {
+    pub fn sign(&self, session: &Session, kind: TokenKind) -> Result<String, Error> {
         let now = Utc::now().timestamp();
         let claims = Claims {
             sub: session.user_id.to_string(),
-            sid: session.id.clone(),
+            sid: session.id.as_str().to_owned(),
             kind,
             iat: now,
             exp: now + kind.ttl(),
@@ -150,35 +183,27 @@ impl Keys {
             .map_err(|_| Error::Internal("a token could not be signed".into()))
     }
 
-    /// Reads the request's bearer token.
-    ///
-    /// # Errors
-    /// `unauthorized` without one, `token_expired`, and `token_invalid` for everything else that is wrong with it.
-    pub fn bearer(&self, request: &Request, kind: Kind) -> Result<Session, Error> {
-        self.verify(bearer_token(request.headers())?, kind)
-    }
-
-    fn verify(&self, token: &str, kind: Kind) -> Result<Session, Error> {
+    fn verify(&self, token: &str, kind: TokenKind) -> Result<Session, Error> {
         let claims = decode::<Claims>(token, &self.decoding, &self.validation)
             .map_err(|error: JwtError| match error.kind() {
                 ErrorKind::ExpiredSignature => Error::TokenExpired,
                 _ => Error::TokenInvalid,
             })?
             .claims;
-        if claims.kind != kind || !is_uuid(&claims.sid) {
+        if claims.kind != kind {
             return Err(Error::TokenInvalid);
         }
         Ok(Session {
+            id: Uuid::parse(&claims.sid).ok_or(Error::TokenInvalid)?,
             user_id: claims.sub.parse().map_err(|_| Error::TokenInvalid)?,
-            id: claims.sid,
         })
     }
 }
 
-/// The one token of `Authorization: Bearer …`. Two such headers are ambiguous, so neither counts.
+/// Returns the token of `Authorization: Bearer …`. Two such headers are ambiguous and therefore invalid.
 ///
 /// # Errors
-/// `unauthorized` without one, `token_invalid` where it is ambiguous or no text.
+/// `unauthorized` without a token, `token_invalid` when it is ambiguous or not text.
 pub fn bearer_token(headers: &http::HeaderMap) -> Result<&str, Error> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().ok_or(Error::Unauthorized)?;
@@ -197,15 +222,6 @@ pub fn bearer_token(headers: &http::HeaderMap) -> Result<&str, Error> {
     Ok(token.trim_start())
 }
 
-/// Postgres would refuse anything else with an error of its own.
-fn is_uuid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(index, byte)| match index {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,7 +230,7 @@ mod tests {
 
     fn session() -> Session {
         Session {
-            id: "018f4e9e-0000-4000-8000-000000000001".into(),
+            id: Uuid::parse("018f4e9e-0000-4000-8000-000000000001").expect("a UUID"),
             user_id: 7,
         }
     }
@@ -228,8 +244,8 @@ mod tests {
         let now = Utc::now().timestamp();
         let mut claims = Claims {
             sub: "7".into(),
-            sid: session().id,
-            kind: Kind::Access,
+            sid: session().id.as_str().to_owned(),
+            kind: TokenKind::Access,
             iat: now,
             exp: now + 60,
         };
@@ -243,39 +259,39 @@ mod tests {
     }
 
     #[test]
-    fn a_token_leads_back_to_its_login() {
-        let token = keys().sign(&session(), Kind::Access).expect("signs");
-        assert_eq!(keys().verify(&token, Kind::Access), Ok(session()));
+    fn verifies_its_own_tokens() {
+        let token = keys().sign(&session(), TokenKind::Access).expect("signs");
+        assert_eq!(keys().verify(&token, TokenKind::Access), Ok(session()));
     }
 
     #[test]
-    fn a_token_is_not_accepted_as_the_other_kind() {
-        let access = keys().sign(&session(), Kind::Access).expect("signs");
-        let refresh = keys().sign(&session(), Kind::Refresh).expect("signs");
+    fn rejects_a_token_of_the_other_kind() {
+        let access = keys().sign(&session(), TokenKind::Access).expect("signs");
+        let refresh = keys().sign(&session(), TokenKind::Refresh).expect("signs");
         assert_eq!(
-            keys().verify(&access, Kind::Refresh),
+            keys().verify(&access, TokenKind::Refresh),
             Err(Error::TokenInvalid)
         );
         assert_eq!(
-            keys().verify(&refresh, Kind::Access),
+            keys().verify(&refresh, TokenKind::Access),
             Err(Error::TokenInvalid)
         );
     }
 
     #[test]
-    fn an_expired_token_says_so_to_the_second() {
+    fn rejects_a_token_that_expired_a_second_ago() {
         let token = signed_by_hand(|claims| {
             claims.exp = Utc::now().timestamp() - 1;
         });
         assert_eq!(
-            keys().verify(&token, Kind::Access),
+            keys().verify(&token, TokenKind::Access),
             Err(Error::TokenExpired)
         );
     }
 
     #[test]
-    fn other_algorithms_and_claims_are_refused() {
-        // {"alg":"HS512"} and {"alg":"none"} in place of the true header.
+    fn rejects_other_algorithms_and_claims() {
+        // {"alg":"HS512"} and {"alg":"none"} instead of the real header.
         let good = signed_by_hand(|_| {});
         let claims_and_signature = &good[good.find('.').expect("a JWT")..];
         let other = format!("eyJhbGciOiJIUzUxMiJ9{claims_and_signature}");
@@ -283,12 +299,12 @@ mod tests {
         let no_user = signed_by_hand(|claims| {
             claims.sub = "admin".into();
         });
-        let no_login = signed_by_hand(|claims| {
+        let no_session = signed_by_hand(|claims| {
             claims.sid = "1".into();
         });
-        for token in [other.as_str(), &none, &no_user, &no_login, "", "a.b.c"] {
+        for token in [other.as_str(), &none, &no_user, &no_session, "", "a.b.c"] {
             assert_eq!(
-                keys().verify(token, Kind::Access),
+                keys().verify(token, TokenKind::Access),
                 Err(Error::TokenInvalid),
                 "{token}"
             );
@@ -296,12 +312,12 @@ mod tests {
     }
 
     #[test]
-    fn short_keys_are_refused() {
+    fn rejects_short_keys() {
         assert!(Keys::new(&KEY[1..]).is_none());
     }
 
     #[test]
-    fn exactly_one_bearer_token_is_read() {
+    fn requires_exactly_one_bearer_token() {
         let headers = |values: &[&'static str]| {
             let mut map = http::HeaderMap::new();
             for value in values {

@@ -1,15 +1,29 @@
-//! Who asks, and over what: told by Spin and by trusted proxies, not by the client.
+//! The client's address and scheme, as reported by Spin and by trusted proxies, never by the client.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::HeaderMap;
 
-/// A header's last value. Spin appends its own headers after the client's, so that only the last is Spin's.
+use super::request::{FromRequest, Request};
+use crate::error::Error;
+
+/// The address by which a client is rate limited.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAddress(pub IpAddr);
+
+impl FromRequest for ClientAddress {
+    async fn from_request(request: &mut Request) -> Result<Self, Error> {
+        let hops = request.config.trusted_proxy_hops;
+        Ok(Self(client_address(&request.headers, hops)))
+    }
+}
+
+/// Returns the last value of a header. Spin appends its own headers after the client's, so only the last one is Spin's.
 fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get_all(name).iter().next_back()?.to_str().ok()
 }
 
-/// The `hops`-th element from the right of a list that may be spread over several header lines.
+/// Returns the `hops`-th element from the right of a list that may span several header lines.
 fn from_right<'a>(headers: &'a HeaderMap, name: &str, hops: usize) -> Option<&'a str> {
     headers
         .get_all(name)
@@ -21,8 +35,8 @@ fn from_right<'a>(headers: &'a HeaderMap, name: &str, hops: usize) -> Option<&'a
         .nth(hops.checked_sub(1)?)
 }
 
-/// The client's address: what the outermost trusted proxy saw, or else the peer's.
-pub fn client(headers: &HeaderMap, hops: usize) -> IpAddr {
+/// Returns the client's address: the one that the outermost trusted proxy saw, or the peer's if there is none.
+pub(super) fn client_address(headers: &HeaderMap, hops: usize) -> IpAddr {
     from_right(headers, "x-forwarded-for", hops)
         .and_then(parse_address)
         .or_else(|| parse_address(last(headers, "spin-client-addr")?))
@@ -37,8 +51,8 @@ fn parse_address(text: &str) -> Option<IpAddr> {
         .ok()
 }
 
-/// Whether the client's request came over TLS.
-pub fn came_over_tls(headers: &HeaderMap, hops: usize) -> bool {
+/// Returns whether the client used TLS.
+pub(super) fn is_https(headers: &HeaderMap, hops: usize) -> bool {
     last(headers, "spin-full-url").is_some_and(|url| url.starts_with("https://"))
         || hops > 0
             && from_right(headers, "x-forwarded-proto", hops)
@@ -52,22 +66,22 @@ mod tests {
     use crate::http::headers;
 
     #[test]
-    fn a_forged_peer_address_comes_first_and_is_not_believed() {
+    fn ignores_a_forged_peer_address() {
         let forged = headers(&[
             ("spin-client-addr", "1.2.3.4:1"),
             ("spin-client-addr", "127.0.0.1:5000"),
         ]);
-        assert_eq!(client(&forged, 0).to_string(), "127.0.0.1");
+        assert_eq!(client_address(&forged, 0).to_string(), "127.0.0.1");
     }
 
     #[test]
-    fn proxies_are_trusted_from_the_right_and_no_further() {
+    fn trusts_the_configured_number_of_proxies_from_the_right() {
         let forwarded = headers(&[
             ("x-forwarded-for", "6.6.6.6, 10.0.0.1"),
             ("x-forwarded-for", "10.0.0.2"),
             ("spin-client-addr", "127.0.0.1:5000"),
         ]);
-        let at = |hops| client(&forwarded, hops).to_string();
+        let at = |hops| client_address(&forwarded, hops).to_string();
         assert_eq!(at(0), "127.0.0.1");
         assert_eq!(at(1), "10.0.0.2");
         assert_eq!(at(2), "10.0.0.1");
@@ -75,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_come_with_and_without_ports() {
+    fn parses_addresses_with_and_without_ports() {
         let parsed = |text| parse_address(text).map(|address| address.to_string());
         assert_eq!(parsed("10.0.0.1:80").as_deref(), Some("10.0.0.1"));
         assert_eq!(parsed("[2001:db8::1]:80").as_deref(), Some("2001:db8::1"));
@@ -85,18 +99,15 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_believed_of_spin_and_of_trusted_proxies_only() {
-        assert!(came_over_tls(
-            &headers(&[("spin-full-url", "https://a/")]),
-            0
-        ));
+    fn trusts_the_scheme_of_spin_and_of_trusted_proxies_only() {
+        assert!(is_https(&headers(&[("spin-full-url", "https://a/")]), 0));
         let proxied = headers(&[
             ("spin-full-url", "https://forged/"),
             ("spin-full-url", "http://a/"),
             ("x-forwarded-proto", "https"),
         ]);
-        assert!(!came_over_tls(&proxied, 0));
-        assert!(came_over_tls(&proxied, 1));
-        assert!(came_over_tls(&proxied, 2));
+        assert!(!is_https(&proxied, 0));
+        assert!(is_https(&proxied, 1));
+        assert!(is_https(&proxied, 2));
     }
 }

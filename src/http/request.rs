@@ -1,6 +1,6 @@
-//! The request, as the host gives it.
+//! The request, and how handler parameters are extracted from it.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -8,36 +8,51 @@ use serde::de::DeserializeOwned;
 use spin_sdk::wasip3::{http::types::Request as RawRequest, random::random::get_random_u64};
 
 use super::{
-    X_REQUEST_ID,
-    body::{Unread, read},
-    peer,
+    body::{BodyError, read},
+    context::Context,
 };
-use crate::{Error, config::Common, deadline::within, log};
+use crate::{config::HttpConfig, error::Error, timeout::timeout};
 
-/// Bytes of a request body beyond which it is refused.
+/// The header that ties a client's request to the log.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Maximum length of a request body, in bytes.
 pub const BODY_LIMIT: usize = 64 * 1024;
 
-/// Time for a body to arrive. The host sets none, and a body that never ends
-/// would keep its place in the instance.
-const BODY_DEADLINE: Duration = Duration::from_secs(15);
+/// Time for a whole body to arrive. The host sets no limit, and a body that
+/// never ends would occupy one of the instance's 16 slots forever.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A request on its way through a component.
+/// A parameter of a handler, extracted from the request.
+pub trait FromRequest: Sized {
+    /// Extracts the value.
+    #[expect(async_fn_in_trait, reason = "components have one thread")]
+    async fn from_request(request: &mut Request) -> Result<Self, Error>;
+}
+
+/// A request that is being handled.
 pub struct Request {
     pub(super) method: Method,
     pub(super) path: String,
     query: String,
     pub(super) headers: HeaderMap,
-    /// Taken when the body is read.
+    /// Taken when the body is extracted.
     raw: Option<RawRequest>,
-    pub(super) id: String,
-    component: &'static str,
-    pub(super) common: &'static Common,
-    pub(super) answer_headers: HeaderMap,
+    pub(super) context: Context,
+    pub(super) config: &'static HttpConfig,
+    /// The pattern that matched the path; empty until one has.
+    pub(super) route: &'static str,
+    /// The path segment that matched `{…}` in the pattern.
+    pub(super) parameter: String,
 }
 
 impl Request {
-    /// Takes over what the host gives. Headers that cannot be represented are left out.
-    pub(super) fn new(raw: RawRequest, component: &'static str, common: &'static Common) -> Self {
+    /// Converts the host's request. Headers that the `http` crate cannot represent are dropped.
+    pub(super) fn new(
+        raw: RawRequest,
+        component: &'static str,
+        config: &'static HttpConfig,
+    ) -> Self {
         let target = raw.get_path_with_query().unwrap_or_default();
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let headers: HeaderMap = raw
@@ -52,94 +67,102 @@ impl Request {
             })
             .collect();
         Self {
-            // A method that is no method is one that no route takes.
+            // No route handles CONNECT, so an invalid method gets 405 or 404.
             method: raw.get_method().try_into().unwrap_or(Method::CONNECT),
             path: path.to_owned(),
             query: query.to_owned(),
-            id: request_id(&headers),
+            context: Context::new(component, request_id(&headers)),
             headers,
             raw: Some(raw),
-            component,
-            common,
-            answer_headers: HeaderMap::new(),
+            config,
+            route: "",
+            parameter: String::new(),
         }
     }
 
-    /// The method, with HEAD read as GET: the host leaves the body of the answer out.
-    pub fn method(&self) -> &Method {
+    /// Returns the method. HEAD is returned as GET: the host removes the body of the response.
+    pub(super) fn method(&self) -> &Method {
         match self.method {
             Method::HEAD => &Method::GET,
             ref method => method,
         }
     }
 
-    /// The path split at its slashes: `/a/b` is `["a", "b"]`. Not percent-decoded, as no route needs it.
-    pub fn segments(&self) -> Vec<&str> {
-        self.path.split('/').skip(1).collect()
+    /// Returns the path segment that matched `{…}` in the route's pattern, not percent-decoded.
+    pub fn parameter(&self) -> &str {
+        &self.parameter
     }
 
-    /// The query's pairs in order, percent-decoded.
+    /// Returns the query's pairs in order, percent-decoded.
     pub fn query(&self) -> impl Iterator<Item = (String, String)> {
         url::form_urlencoded::parse(self.query.as_bytes()).into_owned()
     }
 
-    /// The request's own headers; those that Spin adds come last.
+    /// Returns the headers. Those that Spin adds come last.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// What `X-Request-Id` of the answer will say.
-    pub fn id(&self) -> &str {
-        &self.id
+    /// Returns the handle that the handler gets.
+    pub fn context(&self) -> &Context {
+        &self.context
     }
+}
 
-    /// The address that limits are counted by, as `trusted_proxy_hops` has it.
-    pub fn client(&self) -> IpAddr {
-        peer::client(&self.headers, self.common.trusted_proxy_hops)
+impl FromRequest for Context {
+    async fn from_request(request: &mut Request) -> Result<Self, Error> {
+        Ok(request.context.clone())
     }
+}
 
-    /// Sets a header that the answer will carry, whether the handler succeeds or fails.
-    pub fn answer_with(&mut self, name: HeaderName, value: impl Into<HeaderValue>) {
-        self.answer_headers.insert(name, value.into());
+/// A request's body, not read yet.
+pub struct Body {
+    raw: Option<RawRequest>,
+    is_json: bool,
+    declared_length: Result<Option<usize>, Error>,
+}
+
+impl FromRequest for Body {
+    async fn from_request(request: &mut Request) -> Result<Self, Error> {
+        Ok(Self {
+            raw: request.raw.take(),
+            is_json: is_json(&request.headers),
+            declared_length: declared_length(&request.headers),
+        })
     }
+}
 
-    /// Writes a line to the log under this request's id.
-    pub fn log(&self, level: log::Level, message: &str) {
-        log::write(level, self.component, &self.id, message);
-    }
-
+impl Body {
     /// Reads the body as JSON.
     ///
     /// # Errors
-    /// `unsupported_media_type` when it is said to be something else,
-    /// `payload_too_large` past [`BODY_LIMIT`], and `validation_error` when it
+    /// `unsupported_media_type` when its declared type is not JSON,
+    /// `payload_too_large` beyond [`BODY_LIMIT`], and `validation_error` when it
     /// is not JSON or does not have the shape of `T`.
-    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
-        if !is_json(&self.headers) {
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
+        if !self.is_json {
             return Err(Error::UnsupportedMediaType);
         }
-        let bytes = self.bytes().await?;
-        parse_object(&bytes)
+        parse_object(&self.bytes().await?)
     }
 
-    /// Reads the body up to [`BODY_LIMIT`] and [`BODY_DEADLINE`], and no further.
-    async fn bytes(&mut self) -> Result<Vec<u8>, Error> {
-        let Some(raw) = self.raw.take() else {
+    /// Reads at most [`BODY_LIMIT`] bytes within [`BODY_TIMEOUT`].
+    async fn bytes(self) -> Result<Vec<u8>, Error> {
+        let Some(raw) = self.raw else {
             return Ok(Vec::new());
         };
-        let declared = declared_length(&self.headers)?;
-        match within(BODY_DEADLINE, read(raw, declared, BODY_LIMIT)).await {
+        match timeout(BODY_TIMEOUT, read(raw, self.declared_length?, BODY_LIMIT)).await {
             Some(Ok(bytes)) => Ok(bytes),
-            Some(Err(Unread::TooLong)) => Err(Error::PayloadTooLarge),
-            Some(Err(Unread::BrokeOff)) => Err(Error::invalid("body", "did not arrive whole")),
-            None => Err(Error::invalid("body", "did not arrive in time")),
+            Some(Err(BodyError::TooLong)) => Err(Error::PayloadTooLarge),
+            Some(Err(BodyError::Incomplete)) => Err(Error::invalid("body", "is incomplete")),
+            None => Err(Error::invalid("body", "did not arrive within 15 seconds")),
         }
     }
 }
 
-/// Parses a JSON object. An array of the same values in order would do for serde, but not for us.
+/// Parses a JSON object. Serde would also accept an array of the fields' values in order; the API does not.
 fn parse_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    // As a whole, since values that are skipped over would not be looked at.
+    // The whole body is checked, because serde does not check strings that it skips.
     let text = str::from_utf8(bytes).map_err(|_| Error::invalid("body", "is not valid UTF-8"))?;
     let reason = match serde_json::from_str(text) {
         Ok(parsed) if text.trim_ascii_start().starts_with('{') => return Ok(parsed),
@@ -149,7 +172,7 @@ fn parse_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     Err(Error::invalid("body", reason))
 }
 
-/// How long the body is said to be.
+/// Returns the value of `Content-Length`.
 fn declared_length(headers: &HeaderMap) -> Result<Option<usize>, Error> {
     let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
     let length = match (values.next(), values.next()) {
@@ -160,22 +183,21 @@ fn declared_length(headers: &HeaderMap) -> Result<Option<usize>, Error> {
             .and_then(|text| text.parse::<u64>().ok()),
         _ => None,
     };
-    let length =
-        length.ok_or_else(|| Error::invalid("body", "has a Content-Length that is not valid"))?;
-    // What is longer than any memory is too long, by whatever length.
+    let length = length.ok_or_else(|| Error::invalid("body", "has an invalid Content-Length"))?;
+    // A length beyond the address space is clamped: it is too long either way.
     Ok(Some(length.try_into().unwrap_or(usize::MAX)))
 }
 
-/// The request's own id when it is a sane one, else a new one.
+/// Returns the request's own id if it is valid, otherwise a new one.
 fn request_id(headers: &HeaderMap) -> String {
     headers
         .get(X_REQUEST_ID)
         .and_then(|value| value.to_str().ok())
-        .filter(|id| is_sane_id(id))
+        .filter(|id| is_valid_request_id(id))
         .map_or_else(|| format!("{:016x}", get_random_u64()), str::to_owned)
 }
 
-fn is_sane_id(id: &str) -> bool {
+fn is_valid_request_id(id: &str) -> bool {
     (1..=128).contains(&id.len())
         && id
             .bytes()
@@ -205,15 +227,15 @@ mod tests {
     use crate::http::headers;
 
     #[test]
-    fn only_sane_request_ids_are_taken_over() {
-        assert!(is_sane_id("0192-abc_DEF.7:1"));
+    fn accepts_valid_request_ids_only() {
+        assert!(is_valid_request_id("0192-abc_DEF.7:1"));
         for bad in ["", "a b", "a\"b", "é", &"x".repeat(129)] {
-            assert!(!is_sane_id(bad), "{bad:?}");
+            assert!(!is_valid_request_id(bad), "{bad:?}");
         }
     }
 
     #[test]
-    fn json_is_asked_for_by_its_media_type() {
+    fn recognizes_json_by_its_media_type() {
         for (content_type, expected) in [
             ("application/json", true),
             ("Application/JSON; charset=utf-8", true),
@@ -234,21 +256,25 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_an_object() {
+    fn accepts_json_objects_only() {
         #[derive(Debug, PartialEq, serde::Deserialize)]
         struct Shape {
             a: u8,
         }
         let reason = |body: &str| match parse_object::<Shape>(body.as_bytes()) {
             Err(Error::Validation(details)) => details["body"][0].to_string(),
-            other => panic!("{body} should be refused, not {other:?}"),
+            other => panic!("{body} should be invalid, got {other:?}"),
         };
         assert_eq!(parse_object(b" {\"a\": 1}"), Ok(Shape { a: 1 }));
         for wrong in ["[1]", "1", "{\"a\":1,\"a\":2}", "{\"a\":[]}", "{}"] {
-            assert!(reason(wrong).contains("object"), "{wrong}");
+            assert_eq!(
+                reason(wrong),
+                "must be a JSON object with each key once",
+                "{wrong}"
+            );
         }
         for broken in ["", "{", "{\"a\":1}}", "\u{feff}{\"a\":1}"] {
-            assert!(reason(broken).contains("not valid JSON"), "{broken}");
+            assert_eq!(reason(broken), "is not valid JSON", "{broken}");
         }
     }
 }

@@ -1,4 +1,12 @@
-//! Accounts and logins: `/auth/...`.
+//! Accounts and sessions: `/auth/...`.
+
+// A panic ends all requests of the instance, up to 16.
+#![deny(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod config;
 mod db;
@@ -7,23 +15,13 @@ mod password;
 mod rate_limit;
 mod user;
 
-use http::Method;
-use thought_diary::{Error, Request, Response, component};
+use thought_diary::component;
 
-component!("auth", route);
-
-async fn route(request: &mut Request) -> Result<Response, Error> {
-    let method = request.method().clone();
-    match (request.segments().as_slice(), method) {
-        (["auth", "register"], Method::POST) => handlers::register(request).await,
-        (["auth", "login"], Method::POST) => handlers::login(request).await,
-        (["auth", "refresh"], Method::POST) => handlers::refresh(request).await,
-        (["auth", "logout"], Method::POST) => handlers::logout(request).await,
-        (["auth", "me"], Method::GET) => handlers::me(request).await,
-        (["auth", "me"], _) => Err(Error::MethodNotAllowed("GET, HEAD, OPTIONS")),
-        (["auth", "register" | "login" | "refresh" | "logout"], _) => {
-            Err(Error::MethodNotAllowed("POST, OPTIONS"))
-        }
-        _ => Err(Error::NotFound),
-    }
+component! {
+    "auth", Public,
+    POST "/auth/register" => handlers::register,
+    POST "/auth/login" => handlers::login,
+    POST "/auth/refresh" => handlers::refresh,
+    POST "/auth/logout" => handlers::logout,
+    GET "/auth/me" => handlers::me,
 }

@@ -1,4 +1,4 @@
-//! Password hashes: argon2id, and the bcrypt of the service we replace until its users log in once.
+//! Password hashes: argon2id, and the bcrypt hashes of the replaced service until their users log in once.
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
@@ -6,27 +6,23 @@ use argon2::{
 };
 use thought_diary::Error;
 
-/// OWASP's first choice for argon2id: 19 MiB, two passes, one lane.
+/// OWASP's first recommendation for argon2id: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// The hash of a password nobody has, with the same parameters as ours. An
-/// unknown email is checked against it, so that it takes the time of a known one.
-const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$dGhvdWdodC1kaWFyeS0wMA$1m3wpGt2KoJUy5RnZHlr5ICaZYcHeWfDnAlzXPCdJDA";
-
-/// What became of checking a password.
+/// The result of verifying a password.
 #[derive(Debug, PartialEq)]
 pub enum Verdict {
-    /// It is not the one.
-    Wrong,
-    /// It is.
-    Right,
-    /// It is, and its hash should be replaced by one of ours.
-    RightButOld,
+    /// The password is wrong, or there is no account.
+    Invalid,
+    /// The password is right.
+    Valid,
+    /// The password is right, and its hash should be replaced by a current one.
+    ValidNeedsRehash,
 }
 
-/// Hashes a password; the result is a PHC string of about 97 characters.
+/// Hashes a password. Returns a PHC string of about 97 characters.
 ///
 /// # Errors
 /// `internal_error` when hashing fails.
@@ -37,33 +33,42 @@ pub fn hash(password: &str) -> Result<String, Error> {
         .map_err(|_| Error::Internal("a password could not be hashed".into()))
 }
 
-/// Checks a password against the hash of an account, or against nothing in the same time.
+/// Verifies a password against the hash of an account. Without one, takes the same time.
 ///
 /// # Errors
-/// `internal_error` when the hasher cannot be set up.
+/// `internal_error` when the hasher cannot be created.
 pub fn verify(password: &str, stored: Option<&str>) -> Result<Verdict, Error> {
     if let Some(bcrypt) = stored.filter(|hash| hash.starts_with("$2")) {
         return Ok(match bcrypt::verify(password, bcrypt) {
-            Ok(true) => Verdict::RightButOld,
-            _ => Verdict::Wrong,
+            Ok(true) => Verdict::ValidNeedsRehash,
+            _ => Verdict::Invalid,
         });
     }
-    let Ok(hash) = PasswordHash::new(stored.unwrap_or(DUMMY)) else {
-        return Ok(Verdict::Wrong);
+    let hash = stored.map_or_else(hash_of_no_password, str::to_owned);
+    let Ok(hash) = PasswordHash::new(&hash) else {
+        return Ok(Verdict::Invalid);
     };
-    let right = hasher()?
+    let is_valid = hasher()?
         .verify_password(password.as_bytes(), &hash)
         .is_ok();
-    Ok(match (right, stored) {
-        (true, Some(_)) => Verdict::Right,
-        _ => Verdict::Wrong,
+    Ok(if is_valid && stored.is_some() {
+        Verdict::Valid
+    } else {
+        Verdict::Invalid
     })
+}
+
+/// Returns a hash with the current parameters that no password has. Verifying
+/// against it takes as long as against the hash of an existing account.
+fn hash_of_no_password() -> String {
+    let (salt, output) = ("A".repeat(22), "A".repeat(43));
+    format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${salt}${output}")
 }
 
 fn hasher() -> Result<Argon2<'static>, Error> {
     Params::new(MEMORY_KIB, PASSES, LANES, None)
         .map(|params| Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
-        .map_err(|_| Error::Internal("argon2 refuses its parameters".into()))
+        .map_err(|_| Error::Internal("argon2 rejected its parameters".into()))
 }
 
 #[cfg(test)]
@@ -71,43 +76,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_known_by_its_hash() {
+    fn verifies_a_password_against_its_hash() {
         let hash = hash("Passw0rd!").expect("hashes");
-        assert!(
-            hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
-            "{hash}"
-        );
-        assert_eq!(verify("Passw0rd!", Some(&hash)), Ok(Verdict::Right));
-        assert_eq!(verify("passw0rd!", Some(&hash)), Ok(Verdict::Wrong));
+        assert_eq!(verify("Passw0rd!", Some(&hash)), Ok(Verdict::Valid));
+        assert_eq!(verify("passw0rd!", Some(&hash)), Ok(Verdict::Invalid));
     }
 
     #[test]
-    fn the_dummy_costs_what_a_real_hash_costs() {
-        let dummy = PasswordHash::new(DUMMY).expect("is a PHC string");
-        let real = hash("Passw0rd!").expect("hashes");
-        let real = PasswordHash::new(&real).expect("is a PHC string");
-        assert_eq!(dummy.params, real.params);
-        assert_eq!(dummy.algorithm, real.algorithm);
+    fn a_missing_account_costs_what_an_existing_one_costs() {
+        let missing = hash_of_no_password();
+        let missing = PasswordHash::new(&missing).expect("is a PHC string");
+        let existing = hash("Passw0rd!").expect("hashes");
+        let existing = PasswordHash::new(&existing).expect("is a PHC string");
+        assert_eq!(missing.params, existing.params);
+        assert_eq!(missing.algorithm, existing.algorithm);
+        assert_eq!(missing.version, existing.version);
+        let length = |hash: &PasswordHash| hash.hash.as_ref().map(|hash| hash.as_bytes().len());
+        assert_eq!(length(&missing), length(&existing));
+        assert_eq!(verify("Passw0rd!", None), Ok(Verdict::Invalid));
+    }
+
+    #[test]
+    fn accepts_bcrypt_hashes_of_the_replaced_service() {
+        let bcrypt = bcrypt::hash("Passw0rd!", 4).expect("hashes");
         assert_eq!(
-            dummy.hash.as_ref().map(|hash| hash.as_bytes().len()),
-            real.hash.as_ref().map(|hash| hash.as_bytes().len())
+            verify("Passw0rd!", Some(&bcrypt)),
+            Ok(Verdict::ValidNeedsRehash)
         );
-        assert_eq!(verify("Passw0rd!", None), Ok(Verdict::Wrong));
+        assert_eq!(verify("wrong", Some(&bcrypt)), Ok(Verdict::Invalid));
     }
 
     #[test]
-    fn hashes_of_the_replaced_service_still_open_the_door() {
-        let old = bcrypt::hash("Passw0rd!", 4).expect("hashes");
-        assert_eq!(verify("Passw0rd!", Some(&old)), Ok(Verdict::RightButOld));
-        assert_eq!(verify("wrong", Some(&old)), Ok(Verdict::Wrong));
-    }
-
-    #[test]
-    fn a_damaged_hash_opens_nothing() {
-        assert_eq!(verify("Passw0rd!", Some("")), Ok(Verdict::Wrong));
+    fn rejects_every_password_for_a_damaged_hash() {
+        assert_eq!(verify("Passw0rd!", Some("")), Ok(Verdict::Invalid));
         assert_eq!(
             verify("Passw0rd!", Some("$2b$nonsense")),
-            Ok(Verdict::Wrong)
+            Ok(Verdict::Invalid)
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Attempts per client address, counted in Redis so that all instances count together.
+//! Rate limits per client address, counted in Redis so that all instances share the counts.
 
 use std::{
     net::IpAddr,
@@ -8,15 +8,16 @@ use std::{
 use http::HeaderName;
 use spin_sdk::redis::{RedisParameter, RedisResult};
 use thought_diary::{
-    Error, Request,
-    config::{Secret, duration},
+    Error,
+    config::{Secret, parse_duration},
+    http::{ClientAddress, Context},
     redis,
 };
 
-/// Counts one attempt and tells how many there were and when the count starts anew.
+/// Counts an attempt. Returns the number of attempts in this window and the milliseconds left of it.
 ///
-/// One script is one step for Redis: of attempts that arrive together each gets
-/// its own number, and there is no moment at which a count has no expiry.
+/// Redis runs a script atomically: concurrent attempts get different numbers,
+/// and a count always has an expiry.
 const COUNT: &str = "
 local attempts = redis.call('INCR', KEYS[1])
 local left = redis.call('PTTL', KEYS[1])
@@ -27,7 +28,10 @@ end
 return {attempts, left}
 ";
 
-/// So many attempts in so many seconds.
+/// Maximum length of a window, in seconds.
+const MAX_WINDOW: u64 = 31 * 86_400;
+
+/// A number of attempts per window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limit {
     attempts: u64,
@@ -35,63 +39,62 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Reads `5/15m`: attempts, and a time in `s`, `m`, `h` or `d`.
+    /// Parses `5/15m`: a number of attempts, and the length of the window.
     pub fn parse(text: &str) -> Option<Self> {
-        let (attempts, time) = text.split_once('/')?;
+        let (attempts, window) = text.split_once('/')?;
         let limit = Self {
             attempts: attempts.trim().parse().ok()?,
-            seconds: duration(time)?.as_secs(),
+            seconds: parse_duration(window)?.as_secs(),
         };
-        let sensible = limit.attempts > 0 && limit.seconds <= 31 * 86_400;
-        sensible.then_some(limit)
-    }
-
-    /// Counts this request as an attempt and lets it pass or not. Either way the
-    /// answer will carry the `X-RateLimit-*` headers.
-    ///
-    /// # Errors
-    /// `rate_limit_exceeded`, or `service_unavailable` when Redis is: without
-    /// the count nothing would stand between an attacker and the passwords.
-    pub async fn pass(
-        self,
-        route: &str,
-        request: &mut Request,
-        redis_url: &Secret,
-    ) -> Result<(), Error> {
-        let key = format!("limit:{route}:{}", network(request.client()));
-        let window = self.seconds.saturating_mul(1000).to_string();
-        let parameters = [COUNT, "1", &key, &window]
-            .map(|argument| RedisParameter::Binary(argument.as_bytes().to_vec()));
-        let answer = redis::execute(redis_url, "EVAL", parameters.into()).await?;
-        let [RedisResult::Int64(attempts), RedisResult::Int64(left)] = answer.as_slice() else {
-            return Err(Error::Internal(
-                "a rate limit's count has another shape".into(),
-            ));
-        };
-        let attempts = attempts.unsigned_abs();
-        let seconds_left = left.unsigned_abs().div_ceil(1000).max(1);
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
-        for (name, value) in [
-            ("x-ratelimit-limit", self.attempts),
-            (
-                "x-ratelimit-remaining",
-                self.attempts.saturating_sub(attempts),
-            ),
-            ("x-ratelimit-reset", now + seconds_left),
-        ] {
-            request.answer_with(HeaderName::from_static(name), value);
-        }
-        if attempts > self.attempts {
-            return Err(Error::RateLimitExceeded(seconds_left));
-        }
-        Ok(())
+        (limit.attempts > 0 && limit.seconds <= MAX_WINDOW).then_some(limit)
     }
 }
 
-/// What counts as one client: an IPv4 address, or the /64 network that an IPv6 customer has to choose from.
+/// Counts this request as an attempt on `route` and sets the response's `X-RateLimit-*` headers.
+///
+/// # Errors
+/// `rate_limit_exceeded`; `service_unavailable` when Redis is unreachable,
+/// because without the count passwords could be guessed without limit.
+pub async fn check(
+    limit: Limit,
+    route: &str,
+    ClientAddress(address): ClientAddress,
+    context: &Context,
+    redis_url: &Secret,
+) -> Result<(), Error> {
+    let key = format!("limit:{route}:{}", network(address));
+    let window = limit.seconds.saturating_mul(1000).to_string();
+    let arguments = [COUNT, "1", &key, &window]
+        .map(|argument| RedisParameter::Binary(argument.as_bytes().to_vec()));
+    let result = redis::execute(redis_url, "EVAL", arguments.into()).await?;
+    let [RedisResult::Int64(attempts), RedisResult::Int64(left)] = result.as_slice() else {
+        return Err(Error::Internal(
+            "the rate limit's script returned an unexpected shape".into(),
+        ));
+    };
+    let attempts = attempts.unsigned_abs();
+    let seconds_left = left.unsigned_abs().div_ceil(1000).max(1);
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    for (name, value) in [
+        ("x-ratelimit-limit", limit.attempts),
+        (
+            "x-ratelimit-remaining",
+            limit.attempts.saturating_sub(attempts),
+        ),
+        ("x-ratelimit-reset", now + seconds_left),
+    ] {
+        context.set_header(HeaderName::from_static(name), value);
+    }
+    if attempts > limit.attempts {
+        return Err(Error::RateLimitExceeded(seconds_left));
+    }
+    Ok(())
+}
+
+/// Returns the network that counts as one client: an IPv4 address, or the /64 that an IPv6 customer usually gets.
 fn network(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
@@ -107,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_read_as_they_are_written() {
+    fn parses_attempts_and_window() {
         let limit = |attempts, seconds| Some(Limit { attempts, seconds });
         assert_eq!(Limit::parse("3/1h"), limit(3, 3600));
         assert_eq!(Limit::parse("5 / 15m"), limit(5, 900));
@@ -129,13 +132,11 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_customer_is_one_client() {
+    fn counts_an_ipv6_network_as_one_client() {
         let network = |text: &str| network(text.parse().expect("an address"));
-        assert_eq!(
-            network("2001:db8:1:2:3::4"),
-            network("2001:db8:1:2:ffff::1")
-        );
-        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("2001:db8:1:2:3::4"), "2001:db8:1:2::/64");
+        assert_eq!(network("2001:db8:1:2:ffff::1"), "2001:db8:1:2::/64");
+        assert_eq!(network("2001:db8:1:3::1"), "2001:db8:1:3::/64");
         assert_eq!(network("10.0.0.1"), "10.0.0.1");
     }
 }

@@ -1,4 +1,4 @@
-//! What people register and log in with: parsing is validation, so an [`Email`] or [`NewPassword`] is a good one.
+//! Accounts, emails and passwords. Parsing is validation, so an [`Email`] or a [`NewPassword`] is always valid.
 
 use std::borrow::Cow;
 
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thought_diary::{Error, config::Secret, error::Details};
 
-/// Characters an email may have.
+/// Maximum number of characters in an email.
 const EMAIL_CHARACTERS: usize = 120;
 
-/// Characters a password may have.
+/// Allowed numbers of characters in a password.
 const PASSWORD_CHARACTERS: std::ops::RangeInclusive<usize> = 8..=128;
 
-/// Of these a password has one at least.
+/// Special characters, of which a password must contain one.
 const PASSWORD_SPECIALS: &str = "!@#$%^&*()_+-=[]{}|;:,.<>?\"'/\\~`";
 
 type Reason = Cow<'static, str>;
 
-/// An account, as the API shows it. Built by Postgres, which also writes its times.
+/// An account, as the API shows it. Postgres formats its times.
 #[derive(Debug, Serialize)]
 pub struct User {
     /// `users.id`.
@@ -31,7 +31,7 @@ pub struct User {
     pub updated_at: String,
 }
 
-/// A valid address: trimmed, lower-case, at most 120 characters.
+/// A valid email address: trimmed, lower-case, at most 120 characters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Email(String);
 
@@ -56,13 +56,13 @@ impl Email {
         Ok(Self(email))
     }
 
-    /// The address itself.
+    /// Returns the address.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A password good enough to register with.
+/// A password that meets the rules for new passwords.
 #[derive(Debug)]
 pub struct NewPassword(Secret);
 
@@ -82,25 +82,25 @@ impl NewPassword {
                 "must contain a special character",
             ),
         ];
-        let broken: Vec<Reason> = rules
+        let reasons: Vec<Reason> = rules
             .into_iter()
-            .filter(|(kept, _)| !kept)
+            .filter(|(is_met, _)| !is_met)
             .map(|(_, reason)| reason.into())
             .collect();
-        if broken.is_empty() {
+        if reasons.is_empty() {
             Ok(Self(Secret::new(text)))
         } else {
-            Err(broken)
+            Err(reasons)
         }
     }
 
-    /// The password itself.
+    /// Returns the password.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
 }
 
-/// The body of both routes, before its fields are looked at.
+/// The body of both routes, before validation.
 #[derive(Deserialize)]
 pub struct Credentials {
     email: Option<Value>,
@@ -108,10 +108,10 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// As needed to register.
+    /// Validates the fields for a registration.
     ///
     /// # Errors
-    /// `validation_error`, with everything that is wrong at once.
+    /// `validation_error` with all reasons at once.
     pub fn for_register(self) -> Result<(Email, NewPassword), Error> {
         let email = text(self.email).and_then(|text| Email::parse(&text));
         let password = text(self.password)
@@ -120,10 +120,10 @@ impl Credentials {
         both(email.map_err(|reason| vec![reason]), password)
     }
 
-    /// As needed to log in: a password that could not be registered is just a wrong one.
+    /// Validates the fields for a login. The rules for new passwords do not apply.
     ///
     /// # Errors
-    /// `validation_error` when a field is missing, is no text, or the email is no address.
+    /// `validation_error` when a field is missing, is not a string, or is not an email address.
     pub fn for_login(self) -> Result<(Email, Secret), Error> {
         let email = text(self.email)
             .and_then(|text| Email::parse(&text))
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn emails_are_trimmed_and_lower_cased() {
+    fn trims_and_lower_cases_emails() {
         assert_eq!(
             Email::parse("  Ann@Example.COM ")
                 .as_ref()
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn rejects_invalid_emails() {
         let long = format!("{}@example.com", "a".repeat(60) + &".b".repeat(30));
         for bad in [
             "",
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn every_broken_rule_of_a_password_is_named() {
+    fn reports_every_broken_password_rule() {
         assert_eq!(
             NewPassword::parse("x").err().map(|reasons| reasons.len()),
             Some(4)

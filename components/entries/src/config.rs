@@ -5,40 +5,54 @@ use std::{sync::OnceLock, time::Duration};
 use thought_diary::{
     Error,
     config::{Secret, milliseconds, once, variable},
+    http::{FromRequest, Request},
     pg::Database,
-    session::Keys,
+    session::{Keys, bearer_token},
 };
 
-/// Read once per instance.
+/// The settings, loaded once per instance.
 #[derive(Debug)]
 pub struct Config {
     /// `database_url`.
     pub database: Database,
     /// `jwt_secret_key`.
-    pub keys: Keys,
-    /// `sweep_token`, which a sweep has to show; `None` when there is to be no sweep.
+    pub keys: &'static Keys,
+    /// `sweep_token`, which operators present. `None` disables the sweep.
     pub sweep_token: Option<Secret>,
-    /// `github_timeout_ms`: how long the model may take. The sentiment component keeps to it by itself.
+    /// `github_timeout_ms`: how long an analysis by the model may take. The sentiment component enforces it.
     pub model_timeout: Duration,
 }
 
 impl Config {
-    /// The settings of this instance.
-    ///
-    /// # Errors
-    /// `service_unavailable` when one makes no sense.
-    pub async fn get() -> Result<&'static Self, Error> {
-        static CONFIG: OnceLock<Config> = OnceLock::new();
-        once(&CONFIG, Self::load()).await
-    }
-
     async fn load() -> Result<Self, Error> {
         let sweep_token = variable("sweep_token").await?;
         Ok(Self {
             database: Database::from_variable().await?,
-            keys: Keys::from_variable().await?,
+            keys: Keys::get().await?,
             sweep_token: (!sweep_token.is_empty()).then(|| Secret::new(sweep_token)),
             model_timeout: milliseconds("github_timeout_ms").await?,
         })
+    }
+}
+
+impl FromRequest for &'static Config {
+    async fn from_request(_: &mut Request) -> Result<Self, Error> {
+        static CONFIG: OnceLock<Config> = OnceLock::new();
+        once(&CONFIG, Config::load()).await
+    }
+}
+
+/// Proof that the request carries `sweep_token` as its bearer token.
+pub struct Operator(());
+
+impl FromRequest for Operator {
+    async fn from_request(request: &mut Request) -> Result<Self, Error> {
+        let config = <&Config>::from_request(request).await?;
+        let token = config.sweep_token.as_ref().ok_or(Error::NotFound)?;
+        if token.matches(bearer_token(request.headers())?) {
+            Ok(Self(()))
+        } else {
+            Err(Error::TokenInvalid)
+        }
     }
 }

@@ -1,74 +1,78 @@
-//! The SQL of the users' requests: one statement each, but for a new analysis, which reads before it writes.
+//! The SQL of `thought_diaries` and `user_stats` for users' requests: one statement per function.
 //!
-//! Postgres builds the JSON of the answer: one row and one column cross to the
-//! component instead of nine columns a diary. The totals in `user_stats` are
-//! kept by triggers.
+//! Postgres builds the JSON of a diary (`diary_json`), so that one column
+//! crosses to the component instead of nine. Triggers maintain `user_stats`.
 
 use serde::Serialize;
-use spin_sdk::pg::{DbValue, ParameterValue};
 use thought_diary::{
     Error,
-    pg::{Database, column},
-    session::{LIVE, Session},
+    analysis::{Analysis, Fallback},
+    pg::{Database, Row, Statement},
+    session::{SESSION_IS_ACTIVE, Session},
 };
 
 use crate::{
     entry::{Content, Id},
     page::Page,
-    sentiment::{Analysis, Fallback},
 };
 
-/// JSON text from Postgres, ready to be sent.
+/// JSON text built by Postgres, ready to be sent.
 pub type Json = String;
 
-/// Reads a page of the user's diaries, newest first, as it is sent. The statement
-/// is a function in the database, where its plan is kept.
+/// Returns a page of the user's diaries, newest first.
 ///
 /// # Errors
-/// `token_revoked` when the login has ended.
+/// `token_revoked` when the session is not active.
 pub async fn list(database: &Database, session: &Session, page: &Page) -> Result<Json, Error> {
-    let statement = "-- entries::db::list()
-        select diary_page($1, $2, $3, $4)";
-    let parameters = session.parameters([page.number.into(), page.per_page.into()]);
-    let row = database.row(statement, parameters).await?;
-    column::<Option<Json>>(&row.unwrap_or_default(), 0)?.ok_or(Error::TokenRevoked)
+    let statement = session
+        .statement(
+            "-- entries::db::list()
+            select diary_page($session_id, $user_id, $page, $per_page) as page",
+        )
+        .bind("page", page.number)
+        .bind("per_page", page.per_page);
+    let row = database.row(statement).await?.ok_or(Error::TokenRevoked)?;
+    row.get::<Option<Json>>("page")?.ok_or(Error::TokenRevoked)
 }
 
-/// Stores a new entry, and gives it.
+/// Stores a new entry and returns it.
 ///
 /// # Errors
-/// `token_revoked` when the login has ended.
+/// `token_revoked` when the session is not active.
 pub async fn create(
     database: &Database,
     session: &Session,
     content: &Content,
     analysis: Option<Analysis>,
 ) -> Result<Json, Error> {
-    let statement = "-- entries::db::create()
-        select diary_create($1, $2, $3, $4, $5, $6, $7, $8)";
-    let parameters = session.parameters(written(content, analysis));
-    let row = database.row(statement, parameters).await?;
-    column::<Option<Json>>(&row.unwrap_or_default(), 0)?.ok_or(Error::TokenRevoked)
+    let statement = session.statement(
+        "-- entries::db::create()
+        select diary_create(
+            $session_id, $user_id, $content, $analyzed_content, $positive_count, $negative_count,
+            $analyzed_by, $analysis_status
+        ) as diary",
+    );
+    let statement = bind_analysis(statement, content, analysis);
+    let row = database.row(statement).await?.ok_or(Error::TokenRevoked)?;
+    row.get::<Option<Json>>("diary")?.ok_or(Error::TokenRevoked)
 }
 
-/// Reads an entry.
+/// Returns an entry.
 ///
 /// # Errors
-/// `token_revoked`, `forbidden` for another's entry, `not_found`.
+/// `token_revoked`; `forbidden` for another user's entry; `not_found`.
 pub async fn read(database: &Database, session: &Session, id: Id) -> Result<Json, Error> {
-    let statement = format!(
+    let statement = session.statement(format!(
         "-- entries::db::read()
-        select (select user_id = $2 from thought_diaries where id = $3), (
-            select row_to_json(diary(entry))::text from thought_diaries entry
-            where id = $3 and user_id = $2
-        )
-        from sessions where {LIVE}"
-    );
-    let parameters = session.parameters([id.get().into()]);
-    own(database.row(&statement, parameters).await?)
+        select
+            (select user_id = $user_id from thought_diaries where id = $id) as is_owner,
+            (select diary_json(entry) from thought_diaries entry where id = $id and user_id = $user_id) as result
+        where {SESSION_IS_ACTIVE}"
+    ));
+    decode_owned(database.row(statement.bind("id", id.get())).await?)
 }
 
-/// Replaces the text of an entry.
+/// Replaces the text of an entry and returns the entry.
 ///
 /// # Errors
 /// As [`read`].
@@ -79,102 +83,108 @@ pub async fn update(
     content: &Content,
     analysis: Option<Analysis>,
 ) -> Result<Json, Error> {
-    let statement = format!(
+    let statement = session.statement(format!(
         "-- entries::db::update()
-        with written as (
+        with updated as (
             update thought_diaries entry set
-                content = $3, analyzed_content = $4, positive_count = $5, negative_count = $6,
-                analyzed_by = $7, analysis_due_at = analysis_due_at($8),
+                content = $content,
+                analyzed_content = $analyzed_content,
+                positive_count = $positive_count,
+                negative_count = $negative_count,
+                analyzed_by = $analyzed_by,
+                analysis_status = $analysis_status,
+                analysis_retry_at = now() at time zone 'utc',
+                analysis_attempts = 0,
                 updated_at = now() at time zone 'utc'
-            where id = $9 and user_id = $2 and exists (select from sessions where {LIVE})
-            returning row_to_json(diary(entry))::text as diary
+            where id = $id and user_id = $user_id and {SESSION_IS_ACTIVE}
+            returning diary_json(entry) as diary
         )
-        select (select user_id = $2 from thought_diaries where id = $9), (select diary from written)
-        from sessions where {LIVE}"
-    );
-    let own_parameters = written(content, analysis)
-        .into_iter()
-        .chain([id.get().into()]);
-    own(database
-        .row(&statement, session.parameters(own_parameters))
-        .await?)
+        select
+            (select user_id = $user_id from thought_diaries where id = $id) as is_owner,
+            (select diary from updated) as result
+        where {SESSION_IS_ACTIVE}"
+    ));
+    let statement = bind_analysis(statement, content, analysis).bind("id", id.get());
+    decode_owned(database.row(statement).await?)
 }
 
-/// Reads the text of an entry.
+/// Returns the text of an entry.
 ///
 /// # Errors
 /// As [`read`].
 pub async fn content(database: &Database, session: &Session, id: Id) -> Result<Content, Error> {
-    let statement = format!(
+    let statement = session.statement(format!(
         "-- entries::db::content()
-        select (select user_id = $2 from thought_diaries where id = $3),
-            (select content from thought_diaries where id = $3 and user_id = $2)
-        from sessions where {LIVE}"
-    );
-    let parameters = session.parameters([id.get().into()]);
-    own(database.row(&statement, parameters).await?).map(Content::stored)
+        select
+            (select user_id = $user_id from thought_diaries where id = $id) as is_owner,
+            (select content from thought_diaries where id = $id and user_id = $user_id) as result
+        where {SESSION_IS_ACTIVE}"
+    ));
+    decode_owned(database.row(statement.bind("id", id.get())).await?).map(Content::from_database)
 }
 
-/// Gives an entry a new analysis of `content`, and gives the entry as it then is.
+/// Attaches an analysis of `content` to an entry and returns the entry.
 ///
-/// It stays as it is where its text is another by now, or where the model had
-/// marked it and this time failed to.
+/// Changes nothing if the entry has another text by now, or if the model marked
+/// it before and failed this time.
 ///
 /// # Errors
 /// As [`read`].
-pub async fn analyze(
+pub async fn attach(
     database: &Database,
     session: &Session,
     id: Id,
     content: &Content,
     analysis: Analysis,
 ) -> Result<Json, Error> {
-    let statement = format!(
-        "-- entries::db::analyze()
-        with written as (
+    let statement = session.statement(format!(
+        "-- entries::db::attach()
+        with updated as (
             update thought_diaries entry set
-                analyzed_content = $4, positive_count = $5, negative_count = $6,
-                analyzed_by = $7, analysis_due_at = analysis_due_at($8)
-            where id = $9 and user_id = $2 and content = $3
-                and (analyzed_by is distinct from 'model' or $7 = 'model')
-                and exists (select from sessions where {LIVE})
-            returning row_to_json(diary(entry))::text as diary
+                analyzed_content = $analyzed_content,
+                positive_count = $positive_count,
+                negative_count = $negative_count,
+                analyzed_by = $analyzed_by,
+                analysis_status = $analysis_status,
+                analysis_retry_at = now() at time zone 'utc'
+            where id = $id and user_id = $user_id and content = $content
+                and (analyzed_by is distinct from 'model' or $analyzed_by = 'model')
+                and {SESSION_IS_ACTIVE}
+            returning diary_json(entry) as diary
         )
-        select (select user_id = $2 from thought_diaries where id = $9), coalesce(
-            (select diary from written),
-            (select row_to_json(diary(entry))::text from thought_diaries entry
-                where id = $9 and user_id = $2)
-        )
-        from sessions where {LIVE}"
-    );
-    let own_parameters = written(content, Some(analysis))
-        .into_iter()
-        .chain([id.get().into()]);
-    own(database
-        .row(&statement, session.parameters(own_parameters))
-        .await?)
+        select
+            (select user_id = $user_id from thought_diaries where id = $id) as is_owner,
+            coalesce(
+                (select diary from updated),
+                (select diary_json(entry) from thought_diaries entry where id = $id and user_id = $user_id)
+            ) as result
+        where {SESSION_IS_ACTIVE}"
+    ));
+    let statement = bind_analysis(statement, content, Some(analysis)).bind("id", id.get());
+    decode_owned(database.row(statement).await?)
 }
 
-/// Removes an entry.
+/// Deletes an entry.
 ///
 /// # Errors
 /// As [`read`].
 pub async fn delete(database: &Database, session: &Session, id: Id) -> Result<(), Error> {
-    let statement = format!(
+    let statement = session.statement(format!(
         "-- entries::db::delete()
         with deleted as (
             delete from thought_diaries
-            where id = $3 and user_id = $2 and exists (select from sessions where {LIVE})
+            where id = $id and user_id = $user_id and {SESSION_IS_ACTIVE}
             returning id
         )
-        select (select user_id = $2 from thought_diaries where id = $3), (select id::text from deleted)
-        from sessions where {LIVE}"
-    );
-    let parameters = session.parameters([id.get().into()]);
-    own(database.row(&statement, parameters).await?).map(drop)
+        select
+            (select user_id = $user_id from thought_diaries where id = $id) as is_owner,
+            (select id::text from deleted) as result
+        where {SESSION_IS_ACTIVE}"
+    ));
+    decode_owned(database.row(statement.bind("id", id.get())).await?).map(drop)
 }
 
-/// A user's totals.
+/// The numbers of a user's entries.
 #[derive(Serialize)]
 pub struct Totals {
     total_entries: i64,
@@ -183,63 +193,85 @@ pub struct Totals {
     neutral_entries: i64,
 }
 
-/// Reads the user's totals.
+/// Returns the user's totals.
 ///
 /// # Errors
-/// `token_revoked` when the login has ended.
+/// `token_revoked` when the session is not active.
 pub async fn stats(database: &Database, session: &Session) -> Result<Totals, Error> {
-    let statement = format!(
+    // Without a row of its own for users who have no entries yet.
+    let statement = session.statement(format!(
         "-- entries::db::stats()
-        select total_entries, positive_entries, negative_entries
-        from sessions left join user_stats using (user_id) where {LIVE}"
+        select
+            coalesce(sum(total_entries), 0)::bigint as total,
+            coalesce(sum(positive_entries), 0)::bigint as positive,
+            coalesce(sum(negative_entries), 0)::bigint as negative
+        from user_stats where user_id = $user_id
+        having {SESSION_IS_ACTIVE}"
+    ));
+    let row = database.row(statement).await?.ok_or(Error::TokenRevoked)?;
+    let (total, positive, negative) = (
+        row.get("total")?,
+        row.get("positive")?,
+        row.get("negative")?,
     );
-    let row = database.row(&statement, session.parameters([])).await?;
-    let row = row.ok_or(Error::TokenRevoked)?;
-    // Null until the first entry is written.
-    let count = |index| Ok::<_, Error>(column::<Option<i64>>(&row, index)?.unwrap_or(0));
-    let (total_entries, positive_entries, negative_entries) = (count(0)?, count(1)?, count(2)?);
     Ok(Totals {
-        total_entries,
-        positive_entries,
-        negative_entries,
-        neutral_entries: total_entries - positive_entries - negative_entries,
+        total_entries: total,
+        positive_entries: positive,
+        negative_entries: negative,
+        neutral_entries: total - positive - negative,
     })
 }
 
-/// Six parameters of the statements that write: the text, what was made of it, and why not the model made it.
-pub fn written(content: &Content, analysis: Option<Analysis>) -> [ParameterValue; 6] {
-    let text = |text: &str| ParameterValue::Str(text.to_owned());
-    let content = text(content.as_str());
-    match analysis {
-        Some(analysis) => [
-            content,
-            analysis.analyzed_content.into(),
-            analysis.positive_count.into(),
-            analysis.negative_count.into(),
-            text(analysis.analyzed_by.name()),
-            analysis
-                .fallback
-                .map_or(ParameterValue::DbNull, |fallback| text(fallback.name())),
-        ],
-        None => [
-            content,
-            ParameterValue::DbNull,
-            0.into(),
-            0.into(),
-            ParameterValue::DbNull,
-            text(Fallback::Unavailable.name()),
-        ],
+/// Binds a text and its analysis: the parameters `$content`, `$analyzed_content`,
+/// `$positive_count`, `$negative_count`, `$analyzed_by` and `$analysis_status`.
+pub fn bind_analysis(
+    statement: Statement,
+    content: &Content,
+    analysis: Option<Analysis>,
+) -> Statement {
+    let status = analysis_status(analysis.as_ref());
+    let (html, positive, negative, analyzer) = match analysis {
+        Some(analysis) => (
+            Some(analysis.analyzed_content),
+            analysis.positive_count,
+            analysis.negative_count,
+            Some(analysis.analyzed_by.as_str()),
+        ),
+        None => (None, 0, 0, None),
+    };
+    statement
+        .bind("content", content.as_str())
+        .bind("analyzed_content", html)
+        .bind("positive_count", positive)
+        .bind("negative_count", negative)
+        .bind("analyzed_by", analyzer)
+        .bind("analysis_status", status)
+}
+
+/// Returns the value of the column `analysis_status`, which `migrations/0005` explains.
+fn analysis_status(analysis: Option<&Analysis>) -> &'static str {
+    let Some(analysis) = analysis else {
+        return "pending";
+    };
+    match analysis.fallback {
+        None => "done",
+        Some(Fallback::NoModel) => "no_model",
+        Some(Fallback::Unavailable | Fallback::Unusable) => "pending",
     }
 }
 
-/// Decodes the answer of the statements on one entry: no row when the login
-/// has ended, else whether the entry is the user's own (null when there is
-/// none) and what was asked for (null when it went away meanwhile).
-fn own(row: Option<Vec<DbValue>>) -> Result<String, Error> {
+/// Decodes the row of a statement on one entry.
+fn decode_owned(row: Option<Row>) -> Result<String, Error> {
     let row = row.ok_or(Error::TokenRevoked)?;
-    match (column::<Option<bool>>(&row, 0)?, column(&row, 1)?) {
+    owned_result(row.get("is_owner")?, row.get("result")?)
+}
+
+/// Distinguishes the outcomes of a statement on one entry. `is_owner` is null
+/// when there is no such entry, `result` also when it was deleted in the meantime.
+fn owned_result(is_owner: Option<bool>, result: Option<String>) -> Result<String, Error> {
+    match (is_owner, result) {
         (Some(false), _) => Err(Error::Forbidden),
-        (Some(true), Some(answer)) => Ok(answer),
+        (Some(true), Some(result)) => Ok(result),
         _ => Err(Error::NotFound),
     }
 }
@@ -249,21 +281,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_row_tells_all_outcomes_apart() {
-        let row = |owner: DbValue, answer: DbValue| own(Some(vec![owner, answer]));
-        assert_eq!(own(None), Err(Error::TokenRevoked));
-        assert_eq!(row(DbValue::DbNull, DbValue::DbNull), Err(Error::NotFound));
-        assert_eq!(
-            row(DbValue::Boolean(false), DbValue::DbNull),
-            Err(Error::Forbidden)
-        );
-        assert_eq!(
-            row(DbValue::Boolean(true), DbValue::DbNull),
-            Err(Error::NotFound)
-        );
-        assert_eq!(
-            row(DbValue::Boolean(true), DbValue::Str("{}".into())),
-            Ok("{}".into())
-        );
+    fn distinguishes_missing_foreign_and_owned_entries() {
+        assert_eq!(owned_result(None, None), Err(Error::NotFound));
+        assert_eq!(owned_result(Some(false), None), Err(Error::Forbidden));
+        assert_eq!(owned_result(Some(true), None), Err(Error::NotFound));
+        assert_eq!(owned_result(Some(true), Some("{}".into())), Ok("{}".into()));
     }
 }

@@ -1,36 +1,45 @@
-//! What people write: parsing is validation, so a [`Content`] is a good one.
+//! A diary entry's id and text. Parsing is validation, so an [`Id`] or a [`Content`] is always valid.
 
 use serde::Deserialize;
 use serde_json::Value;
-use thought_diary::Error;
+use thought_diary::{
+    Error,
+    http::{Body, FromRequest, Request},
+};
 
-/// Characters an entry may have, blanks at its ends not counted.
+/// Allowed numbers of characters in an entry, after trimming.
 const CONTENT_CHARACTERS: std::ops::RangeInclusive<usize> = 10..=5000;
 
-/// `thought_diaries.id`.
+/// `thought_diaries.id`, from the request's path.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Id(i32);
 
 impl Id {
-    /// Reads a path segment.
+    /// Parses a path segment.
     ///
     /// # Errors
-    /// `not_found`: no entry has what is not a positive number of 31 bits.
-    pub fn parse(segment: &str) -> Result<Self, Error> {
-        let digits = !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_digit());
+    /// `not_found` when it is not a positive 32-bit integer: no entry has such an id.
+    fn parse(segment: &str) -> Result<Self, Error> {
+        let is_number = segment.bytes().all(|byte| byte.is_ascii_digit());
         match segment.parse() {
-            Ok(id) if digits && id > 0 => Ok(Self(id)),
+            Ok(id) if is_number && id > 0 => Ok(Self(id)),
             _ => Err(Error::NotFound),
         }
     }
 
-    /// The number itself.
+    /// Returns the number.
     pub fn get(self) -> i32 {
         self.0
     }
 }
 
-/// The text of an entry, as it was written.
+impl FromRequest for Id {
+    async fn from_request(request: &mut Request) -> Result<Self, Error> {
+        Self::parse(request.parameter())
+    }
+}
+
+/// The text of an entry, exactly as it was written. As a handler's parameter, it is read from the body.
 #[derive(Debug, PartialEq)]
 pub struct Content(String);
 
@@ -38,41 +47,38 @@ impl Content {
     fn parse(text: String) -> Result<Self, &'static str> {
         let characters = text.trim().chars().count();
         if !CONTENT_CHARACTERS.contains(&characters) {
-            return Err("must be 10 to 5000 characters long, not counting blanks at its ends");
+            return Err("must be 10 to 5000 characters long after trimming");
         }
-        // Postgres has no such text.
+        // Postgres cannot store NUL in text.
         if text.contains('\0') {
             return Err("must not contain the NUL character");
         }
         Ok(Self(text))
     }
 
-    /// Takes what the database holds, which was looked at when it was written.
-    pub fn stored(text: String) -> Self {
+    /// Wraps a text from the database, which was validated when it was stored.
+    pub fn from_database(text: String) -> Self {
         Self(text)
     }
 
-    /// The text itself.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The body of the routes that write, before its field is looked at.
+/// The body of the routes that write, before validation.
 #[derive(Deserialize)]
-pub struct Draft {
+struct Draft {
     content: Option<Value>,
 }
 
-impl Draft {
-    /// The content, when it may be stored.
-    ///
-    /// # Errors
-    /// `validation_error`, saying why not.
-    pub fn content(self) -> Result<Content, Error> {
-        match self.content {
+impl FromRequest for Content {
+    async fn from_request(request: &mut Request) -> Result<Self, Error> {
+        let Draft { content } = Body::from_request(request).await?.json().await?;
+        match content {
             None | Some(Value::Null) => Err("is required"),
-            Some(Value::String(text)) => Content::parse(text),
+            Some(Value::String(text)) => Self::parse(text),
             Some(_) => Err("must be a string"),
         }
         .map_err(|reason| Error::invalid("content", reason))
@@ -84,20 +90,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_is_counted_trimmed_and_kept_as_written() {
-        let parse = |text: String| Content::parse(text).is_ok();
-        assert!(!parse("123456789".into()));
-        assert!(!parse(format!("  {}  ", "1".repeat(9))));
-        assert!(parse("ä".repeat(10)));
-        assert!(parse("ä".repeat(5000)));
-        assert!(!parse("ä".repeat(5001)));
-        assert!(!parse("0123456789\0".into()));
-        let kept = Content::parse("  0123456789\n".into());
-        assert_eq!(kept.as_ref().map(Content::as_str), Ok("  0123456789\n"));
+    fn counts_characters_after_trimming_and_keeps_the_text() {
+        let is_valid = |text: String| Content::parse(text).is_ok();
+        assert!(!is_valid("123456789".into()));
+        assert!(!is_valid(format!("  {}  ", "1".repeat(9))));
+        assert!(is_valid("ä".repeat(10)));
+        assert!(is_valid("ä".repeat(5000)));
+        assert!(!is_valid("ä".repeat(5001)));
+        assert!(!is_valid("0123456789\0".into()));
+        let content = Content::parse("  0123456789\n".into());
+        assert_eq!(content.as_ref().map(Content::as_str), Ok("  0123456789\n"));
     }
 
     #[test]
-    fn ids_are_positive_numbers_of_31_bits() {
+    fn accepts_positive_32_bit_ids_only() {
         assert_eq!(Id::parse("2147483647").map(Id::get), Ok(i32::MAX));
         for bad in [
             "",

@@ -1,43 +1,53 @@
-//! Which page of the list is asked for.
+//! The page of the list that a request asks for.
 
-use thought_diary::{Error, error::Details};
+use thought_diary::{
+    Error,
+    error::Details,
+    http::{FromRequest, Request},
+};
 
 const DEFAULT_PER_PAGE: i64 = 10;
-const MOST_PER_PAGE: i64 = 100;
+const MAX_PER_PAGE: i64 = 100;
 
-/// Pages beyond this are refused; a thousand entries a day would take millennia to get there.
-const LAST_PAGE: i64 = 1_000_000_000;
+/// Keeps `page * per_page` within a 64-bit integer.
+const MAX_PAGE: i64 = 1_000_000_000;
 
-/// `?page=1&per_page=10`, counted from one.
+/// `?page=1&per_page=10`.
 #[derive(Debug, PartialEq)]
 pub struct Page {
-    /// From 1.
+    /// The number of the page, from 1.
     pub number: i64,
-    /// 1 to 100.
+    /// The number of entries per page, 1 to 100.
     pub per_page: i64,
 }
 
+impl FromRequest for Page {
+    async fn from_request(request: &mut Request) -> Result<Self, Error> {
+        Self::parse(request.query())
+    }
+}
+
 impl Page {
-    /// Reads the query; unknown parameters are left alone.
+    /// Parses the query. Unknown parameters are ignored.
     ///
     /// # Errors
-    /// `validation_error` for what is no number, out of range or given twice.
-    pub fn parse(query: impl Iterator<Item = (String, String)>) -> Result<Self, Error> {
+    /// `validation_error` for a parameter that is not a number, is out of range, or occurs twice.
+    fn parse(query: impl Iterator<Item = (String, String)>) -> Result<Self, Error> {
         let mut number = None;
         let mut per_page = None;
         let mut details = Details::new();
         for (name, value) in query {
-            let (field, most, slot) = match name.as_str() {
-                "page" => ("page", LAST_PAGE, &mut number),
-                "per_page" => ("per_page", MOST_PER_PAGE, &mut per_page),
+            let (field, max, slot) = match name.as_str() {
+                "page" => ("page", MAX_PAGE, &mut number),
+                "per_page" => ("per_page", MAX_PER_PAGE, &mut per_page),
                 _ => continue,
             };
             match value.parse() {
-                Ok(value) if (1..=most).contains(&value) && slot.is_none() => *slot = Some(value),
+                Ok(value) if (1..=max).contains(&value) && slot.is_none() => *slot = Some(value),
                 _ => {
                     details.insert(
                         field,
-                        vec![format!("must be one whole number from 1 to {most}").into()],
+                        vec![format!("must be one whole number from 1 to {max}").into()],
                     );
                 }
             }
@@ -65,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_page_of_ten_is_the_default() {
+    fn defaults_to_the_first_page_of_ten() {
         assert_eq!(
             parse(&[("x", "y")]),
             Ok(Page {
@@ -76,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_by_field() {
+    fn rejects_invalid_values_by_field() {
         for (name, value) in [
             ("page", "0"),
             ("page", "-1"),
@@ -87,9 +97,9 @@ mod tests {
             ("per_page", "ten"),
         ] {
             let Err(Error::Validation(details)) = parse(&[(name, value)]) else {
-                panic!("{name}={value} should be refused");
+                panic!("{name}={value} should be invalid");
             };
-            assert!(details.contains_key(name));
+            assert_eq!(details.into_keys().collect::<Vec<_>>(), [name]);
         }
         assert!(parse(&[("page", "1"), ("page", "2")]).is_err());
     }

@@ -1,4 +1,4 @@
-//! `POST /internal/sweep`: has the entries analysed that the model failed on before.
+//! `POST /internal/sweep`: analyzes entries that the model has not marked yet.
 
 mod db;
 
@@ -7,89 +7,103 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use http::StatusCode;
 use serde::Serialize;
-use thought_diary::{Error, Request, Response, http::json, log::Level, session::bearer_token};
+use thought_diary::{
+    Error, Response,
+    analysis::{Analyzer, Fallback},
+    http::Context,
+    log::Level,
+    response::json,
+};
 
 use crate::{
-    config::Config,
-    sentiment::{self, Analyst, Fallback},
+    config::{Config, Operator},
+    sentiment,
 };
-use db::Waiting;
+use db::ClaimedEntry;
 
-/// Entries that one sweep has under way at once.
+/// Number of entries that one sweep analyzes at once.
 const BATCH: i32 = 8;
 
-/// How long a sweep goes on taking batches: callers, and proxies between, give up on what takes much longer.
+/// Time after which a sweep starts no further batch. Clients and proxies give up on much longer requests.
 const BUDGET: Duration = Duration::from_secs(20);
 
-/// What a batch may take beyond the model's time before other sweeps may take its entries.
-const MARGIN: Duration = Duration::from_secs(30);
+/// Time that a claimed batch stays reserved in addition to the model's timeout.
+const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
-/// What a sweep did.
+/// The response of a sweep.
 #[derive(Serialize)]
-struct Swept {
-    /// Entries that the model has now marked.
+struct SweepResult {
+    /// Entries that the model has marked in this sweep.
     analyzed: usize,
-    /// Entries that still wait after it failed on them; 10,000 where there are more.
+    /// Entries that are still pending, counted up to 10,000.
     waiting: i64,
 }
 
-/// Takes the oldest entries, batch by batch, until none is due, the model cannot be used, or [`BUDGET`] is spent.
+/// `POST /internal/sweep`
 ///
-/// Several sweeps at once take different entries. One that breaks off loses nothing: its entries are due again soon.
-pub async fn sweep(request: &mut Request) -> Result<Response, Error> {
-    let config = Config::get().await?;
-    let token = config.sweep_token.as_ref().ok_or(Error::NotFound)?;
-    if !token.is(bearer_token(request.headers())?) {
-        return Err(Error::TokenInvalid);
-    }
-    let started = Instant::now();
+/// Analyzes the oldest entries in batches until none is due, the model is
+/// unavailable, or [`BUDGET`] is spent. Concurrent sweeps claim different
+/// entries. The entries of a sweep that is interrupted are due again when its lease ends.
+pub async fn sweep(
+    context: Context,
+    config: &'static Config,
+    _operator: Operator,
+) -> Result<Response, Error> {
+    let start = Instant::now();
     let mut analyzed = 0;
-    while started.elapsed() < BUDGET {
-        let lease = config.model_timeout + MARGIN;
+    while start.elapsed() < BUDGET {
+        let lease = config.model_timeout + LEASE_MARGIN;
         let batch = db::claim(&config.database, BATCH, lease).await?;
         if batch.is_empty() {
             break;
         }
-        let outcomes = join_all(batch.iter().map(|entry| analyze(request, config, entry))).await;
+        let outcomes = join_all(batch.iter().map(|entry| analyze(&context, config, entry))).await;
         let outcomes = outcomes.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let marked = |outcome: &&Outcome| **outcome == Outcome::Marked;
-        analyzed += outcomes.iter().filter(marked).count();
-        // After a pause a single call is let through first, and if it goes well the others may follow.
-        if outcomes.contains(&Outcome::NoUse) && !outcomes.contains(&Outcome::Marked) {
+        let marked = outcomes
+            .iter()
+            .filter(|outcome| **outcome == Outcome::Marked)
+            .count();
+        analyzed += marked;
+        // A half-open circuit lets one call through: if that succeeded, the rest of the batch may succeed now.
+        if outcomes.contains(&Outcome::Unavailable) && marked == 0 {
             break;
         }
     }
-    let waiting = db::waiting(&config.database).await?;
-    request.log(
+    let waiting = db::count_pending(&config.database).await?;
+    context.log(
         Level::Info,
-        &format!("the sweep had {analyzed} entries analysed; {waiting} wait"),
+        &format!("the sweep analyzed {analyzed} entries; {waiting} are pending"),
     );
-    Ok(json(StatusCode::OK, &Swept { analyzed, waiting }))
+    Ok(json(StatusCode::OK, &SweepResult { analyzed, waiting }))
 }
 
-/// What became of an entry.
+/// The outcome of analyzing one entry.
 #[derive(PartialEq)]
 enum Outcome {
-    /// The model has marked it.
+    /// The model marked it.
     Marked,
-    /// It waits on, or was changed meanwhile.
-    Left,
-    /// It waits on, and so would any other.
-    NoUse,
+    /// The model failed on this text, or the entry changed in the meantime.
+    Skipped,
+    /// The model is unavailable for every text.
+    Unavailable,
 }
 
-async fn analyze(request: &Request, config: &Config, entry: &Waiting) -> Result<Outcome, Error> {
-    let Some(analysis) = sentiment::analyze(request, config, &entry.content).await else {
-        return Ok(Outcome::NoUse);
+async fn analyze(
+    context: &Context,
+    config: &Config,
+    entry: &ClaimedEntry,
+) -> Result<Outcome, Error> {
+    let Some(analysis) = sentiment::analyze(context, config, &entry.content).await else {
+        return Ok(Outcome::Unavailable);
     };
     let outcome = match (analysis.analyzed_by, analysis.fallback) {
-        (_, Some(Fallback::NoModel | Fallback::Unavailable)) => Outcome::NoUse,
-        (Analyst::Model, _) => Outcome::Marked,
-        _ => Outcome::Left,
+        (_, Some(Fallback::NoModel | Fallback::Unavailable)) => Outcome::Unavailable,
+        (Analyzer::Model, _) => Outcome::Marked,
+        (Analyzer::Lexicon, _) => Outcome::Skipped,
     };
-    let stored = db::store(&config.database, entry, analysis).await?;
+    let was_stored = db::store(&config.database, entry, analysis).await?;
     Ok(match outcome {
-        Outcome::Marked if !stored => Outcome::Left,
+        Outcome::Marked if !was_stored => Outcome::Skipped,
         outcome => outcome,
     })
 }

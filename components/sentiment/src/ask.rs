@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use spin_sdk::time::sleep;
-use thought_diary::{Request, log::Level};
+use thought_diary::{analysis::Fallback, http::Context, log::Level};
 
 use crate::{
     cache,
@@ -18,25 +17,13 @@ use crate::{
 /// How often somebody who waits for the marks of another's equal text looks for them.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Why the model did not mark a text.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fallback {
-    /// None is configured.
-    NoModel,
-    /// It cannot be used now: another text would fare no better.
-    Unavailable,
-    /// It answered this text with nothing usable; others may fare well.
-    Unusable,
-}
-
 /// The model's marks of `text`. `digest`, where there is one, tells texts apart
 /// without telling what is in them; the marks of that text are then kept.
 ///
 /// # Errors
 /// Why there are none, after a line in the log.
 pub async fn marks(
-    request: &Request,
+    context: &Context,
     model: &Model,
     text: &str,
     digest: Option<&str>,
@@ -63,11 +50,11 @@ pub async fn marks(
         if let Some(marks) = cache::read(value, text) {
             return Ok(marks);
         }
-        request.log(Level::Warn, "kept marks made no sense and are replaced");
+        context.log(Level::Warn, "kept marks made no sense and are replaced");
         recalled = recall(model, None).await;
     }
     let Recalled::Ask(permit, dialect) = recalled else {
-        request.log(Level::Debug, "the model is being left alone");
+        context.log(Level::Debug, "the model is being left alone");
         return Err(Fallback::Unavailable);
     };
     let left = model.timeout.saturating_sub(began.elapsed());
@@ -84,13 +71,13 @@ pub async fn marks(
     let outcome = Failure::outcome(marks.as_ref().err());
     let news = memory::record(model, permit, outcome, called.dialect, place, kept).await;
     marks.map_err(|failure| {
-        log(request, &failure, news);
+        log(context, &failure, news);
         failure.fallback()
     })
 }
 
 /// Of many requests that meet the same failure, the one that opens the circuit says so.
-fn log(request: &Request, failure: &Failure, news: News) {
+fn log(context: &Context, failure: &Failure, news: News) {
     let (level, consequence) = match news {
         News::Closed => (Level::Warn, "the built-in lexicon took over".to_owned()),
         News::Open => (Level::Debug, "the model is being left alone".to_owned()),
@@ -102,5 +89,5 @@ fn log(request: &Request, failure: &Failure, news: News) {
             ),
         ),
     };
-    request.log(level, &format!("{failure}; {consequence}"));
+    context.log(level, &format!("{failure}; {consequence}"));
 }

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Uri, header};
 use sha2::Sha256;
 use thought_diary::{
     Error,
-    config::{Secret, duration, milliseconds, once, parsed, variable},
+    config::{Secret, milliseconds, once, parse_duration, parsed, variable},
     digest::hex,
 };
 
@@ -73,7 +73,7 @@ impl Model {
             return Ok(None);
         }
         let auth = style.header(&token).ok_or_else(|| {
-            Error::misconfigured("github_token", "holds characters that no header can carry")
+            Error::invalid_setting("github_token", "holds characters that no header can carry")
         })?;
         let name = parsed("github_model_name", "the name of a model", |name| {
             (!name.is_empty()).then(|| name.to_owned())
@@ -113,7 +113,9 @@ fn memory_key(url: &Uri, name: &str, (header, token): &(HeaderName, HeaderValue)
 fn parse_ttl(value: &str) -> Option<Option<Duration>> {
     match value {
         "off" => Some(None),
-        time => duration(time).filter(|ttl| *ttl <= LONGEST_TTL).map(Some),
+        time => parse_duration(time)
+            .filter(|ttl| *ttl <= LONGEST_TTL)
+            .map(Some),
     }
 }
 

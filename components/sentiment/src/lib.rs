@@ -1,5 +1,13 @@
 //! Marks the emotional phrases of a text; reachable from other components only.
 
+// A panic ends all requests of the instance, up to 16.
+#![deny(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
 mod ask;
 mod cache;
 mod circuit;
@@ -10,16 +18,9 @@ mod markup;
 mod memory;
 mod provider;
 
-use http::Method;
-use thought_diary::{Error, Request, Response, component};
+use thought_diary::component;
 
-component!("sentiment", route, Components);
-
-async fn route(request: &mut Request) -> Result<Response, Error> {
-    let method = request.method().clone();
-    match (request.segments().as_slice(), method) {
-        (["analyze"], Method::POST) => handlers::analyze(request).await,
-        (["analyze"], _) => Err(Error::MethodNotAllowed("POST, OPTIONS")),
-        _ => Err(Error::NotFound),
-    }
+component! {
+    "sentiment", Internal,
+    POST "/analyze" => handlers::analyze,
 }

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::{Request, StatusCode, header};
 use thought_diary::{
-    deadline::within,
-    http::{Unread, send},
+    http::{BodyError, send},
+    timeout::timeout,
 };
 
 use crate::{config::Model, markup::Polarity};
@@ -38,7 +38,7 @@ pub struct Called {
 /// `limit` covers all of it, the tries in simpler dialects included. A call that
 /// fails is not tried again: the entry is, later.
 pub async fn phrases(model: &Model, text: &str, dialect: Dialect, limit: Duration) -> Called {
-    match within(limit, converse(model, text, dialect)).await {
+    match timeout(limit, converse(model, text, dialect)).await {
         Some(Ok((dialect, body))) => Called {
             phrases: reply::phrases(&body),
             dialect: Some(dialect),
@@ -68,12 +68,12 @@ async fn converse(
         };
         let body = match answer.body(ANSWER_LIMIT).await {
             Ok(body) => body,
-            Err(Unread::TooLong) if status.is_success() => {
+            Err(BodyError::TooLong) if status.is_success() => {
                 return Err(Failure::Unusable("is too long"));
             }
             // How an error goes on matters less than that it is one.
-            Err(Unread::TooLong) => Vec::new(),
-            Err(Unread::BrokeOff) => return Err(Failure::BrokeOff),
+            Err(BodyError::TooLong) => Vec::new(),
+            Err(BodyError::Incomplete) => return Err(Failure::BrokeOff),
         };
         if status.is_success() {
             dialect.remember();

@@ -1,20 +1,24 @@
-//! `GET /openapi.json`, and `GET /docs`: Swagger UI over it, with every file from this service.
+//! `GET /openapi.json`, and `GET /docs`: Swagger UI for it. The page loads files of this service only.
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use thought_diary::{Response, http::raw_json};
+use thought_diary::{
+    Error, Response,
+    http::{FromRequest, Request},
+    response::raw_json,
+};
 
 const OPENAPI: &str = include_str!("../openapi.json");
 
-/// Swagger UI sets styles from its scripts, and has its icons in `data:` URLs. Scripts are files of ours only.
+/// Swagger UI's scripts set styles, and its icons are `data:` URLs. Scripts are loaded from this service only.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
     style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// These pages change with a release only.
+/// The pages change with releases only.
 const CACHE_CONTROL: &str = "public, max-age=3600";
 
-/// A file that the page needs.
+/// A file of the page.
 pub struct File {
     name: &'static str,
     content_type: &'static str,
@@ -50,25 +54,33 @@ static PAGE: File = File {
     bytes: include_bytes!("docs/page.html"),
 };
 
-impl File {
-    /// The file of this name under `/docs/`.
-    pub fn find(name: &str) -> Option<&'static Self> {
-        FILES.iter().find(|file| file.name == name)
+impl FromRequest for &'static File {
+    async fn from_request(request: &mut Request) -> Result<Self, Error> {
+        find(request.parameter()).ok_or(Error::NotFound)
     }
 }
 
-/// The OpenAPI 3.1 document.
-pub fn openapi() -> Response {
-    cacheable(raw_json(StatusCode::OK, OPENAPI))
+fn find(name: &str) -> Option<&'static File> {
+    FILES.iter().find(|file| file.name == name)
 }
 
-/// The page itself.
-pub fn page() -> Response {
-    file(&PAGE)
+/// `GET /openapi.json`: the OpenAPI 3.1 document.
+pub async fn openapi() -> Result<Response, Error> {
+    Ok(cacheable(raw_json(StatusCode::OK, OPENAPI)))
 }
 
-/// A file of the page. Those that are kept compressed are sent so: browsers, which alone ask for them, take it.
-pub fn file(file: &'static File) -> Response {
+/// `GET /docs`: the page.
+pub async fn page() -> Result<Response, Error> {
+    Ok(respond(&PAGE))
+}
+
+/// `GET /docs/{file}`: a file of the page.
+pub async fn file(file: &'static File) -> Result<Response, Error> {
+    Ok(respond(file))
+}
+
+/// Sends a compressed file as it is, because every browser accepts gzip.
+fn respond(file: &'static File) -> Response {
     let mut response = Response::new(Bytes::from_static(file.bytes));
     let headers = response.headers_mut();
     headers.insert(
@@ -98,23 +110,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_is_of_this_version() {
+    fn has_the_version_of_this_build() {
         let document: serde_json::Value = serde_json::from_str(OPENAPI).expect("is JSON");
         assert_eq!(document["openapi"], "3.1.0");
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     }
 
     #[test]
-    fn the_page_asks_for_files_that_are_there_and_has_no_inline_script() {
+    fn loads_existing_files_and_no_inline_script() {
         let page = std::str::from_utf8(PAGE.bytes).expect("is text");
-        let asked: Vec<_> = page
+        let requested: Vec<_> = page
             .split(['"', '\''])
             .filter_map(|part| part.strip_prefix("docs/"))
             .collect();
-        assert_eq!(asked.len(), FILES.len());
+        assert_eq!(requested.len(), FILES.len());
         assert!(
-            asked.iter().all(|name| File::find(name).is_some()),
-            "{asked:?}"
+            requested.iter().all(|name| find(name).is_some()),
+            "{requested:?}"
         );
         assert!(!page.contains("<script>"));
     }

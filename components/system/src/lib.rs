@@ -1,43 +1,27 @@
-//! Health, readiness, version, the API document, and the 404 of everything else.
+//! Health, readiness, version, the API document, and the 404 of every other path.
 
+// A panic ends all requests of the instance, up to 16.
+#![deny(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+mod db;
 mod docs;
 mod health;
 mod ready;
 mod version;
 
-use http::Method;
-use thought_diary::{Error, Request, Response, component};
+use thought_diary::component;
 
-component!("system", route);
-
-async fn route(request: &mut Request) -> Result<Response, Error> {
-    let known = match request.segments().as_slice() {
-        ["health"] => Route::Health,
-        ["ready"] => Route::Ready,
-        ["version"] => Route::Version,
-        ["openapi.json"] => Route::OpenApi,
-        ["docs"] => Route::Page,
-        ["docs", file] => Route::File(docs::File::find(file).ok_or(Error::NotFound)?),
-        _ => return Err(Error::NotFound),
-    };
-    if request.method() != Method::GET {
-        return Err(Error::MethodNotAllowed("GET, HEAD, OPTIONS"));
-    }
-    Ok(match known {
-        Route::Health => health::health(),
-        Route::Ready => ready::ready().await?,
-        Route::Version => version::version(),
-        Route::OpenApi => docs::openapi(),
-        Route::Page => docs::page(),
-        Route::File(file) => docs::file(file),
-    })
-}
-
-enum Route {
-    Health,
-    Ready,
-    Version,
-    OpenApi,
-    Page,
-    File(&'static docs::File),
+component! {
+    "system", Public,
+    GET "/health" => health::health,
+    GET "/ready" => ready::ready,
+    GET "/version" => version::version,
+    GET "/openapi.json" => docs::openapi,
+    GET "/docs" => docs::page,
+    GET "/docs/{file}" => docs::file,
 }

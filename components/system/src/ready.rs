@@ -1,23 +1,27 @@
-//! `GET /ready`: whether what every request needs can be reached from here.
+//! `GET /ready`: whether this instance reaches what requests need.
 
 use std::sync::OnceLock;
 
 use futures::future::join;
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use serde::Serialize;
+use spin_sdk::redis::RedisParameter;
 use thought_diary::{
     Error, Response,
     config::{Secret, once, variable},
-    http::json,
-    pg::{Database, column},
+    error::unavailable,
+    http::{FromRequest, Request},
+    pg::Database,
     redis,
+    response::json,
 };
 
+use crate::db;
+
 #[derive(Serialize)]
-struct Ready {
+struct Readiness {
     status: &'static str,
     checks: Checks,
-    analysis: Option<Analysis>,
 }
 
 #[derive(Serialize)]
@@ -26,23 +30,18 @@ struct Checks {
     redis: &'static str,
 }
 
-#[derive(Serialize)]
-struct Analysis {
-    /// Entries that wait for the model after it failed on them; 10,000 where there are more.
-    waiting: i64,
-}
-
+/// The settings of the readiness check, loaded once per instance.
 #[derive(Debug)]
-struct Config {
+pub struct Config {
     database: Database,
     redis_url: Secret,
 }
 
-impl Config {
-    async fn get() -> Result<&'static Self, Error> {
+impl FromRequest for &'static Config {
+    async fn from_request(_: &mut Request) -> Result<Self, Error> {
         static CONFIG: OnceLock<Config> = OnceLock::new();
         once(&CONFIG, async {
-            Ok(Self {
+            Ok(Config {
                 database: Database::from_variable().await?,
                 redis_url: Secret::new(variable("redis_url").await?),
             })
@@ -51,46 +50,42 @@ impl Config {
     }
 }
 
-/// 200, or 503 with what is down.
-pub async fn ready() -> Result<Response, Error> {
-    let config = Config::get().await?;
-    let (waiting, redis) = join(
-        waiting(&config.database),
-        redis::execute(&config.redis_url, "PING", Vec::new()),
+/// `GET /ready`
+///
+/// Answers 200 when everything works, and also when only Redis does not: users
+/// who are logged in are served. Answers 503 without a migrated database.
+pub async fn ready(config: &'static Config) -> Result<Response, Error> {
+    let (is_migrated, is_writable) = join(
+        db::is_migrated(&config.database),
+        redis_is_writable(&config.redis_url),
     )
     .await;
-    let up = waiting.is_ok() && redis.is_ok();
-    let mut response = json(
-        if up {
-            StatusCode::OK
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
-        },
-        &Ready {
-            status: if up { "ready" } else { "unavailable" },
-            checks: Checks {
-                database: state(waiting.is_ok()),
-                redis: state(redis.is_ok()),
-            },
-            analysis: waiting.ok().map(|waiting| Analysis { waiting }),
-        },
-    );
-    if !up {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-    }
-    Ok(response)
+    let database = match is_migrated {
+        Ok(true) => "ok",
+        Ok(false) | Err(Error::Internal(_)) => "migrate",
+        Err(_) => "down",
+    };
+    let redis = if is_writable { "ok" } else { "down" };
+    let status = match (database, redis) {
+        ("ok", "ok") => "ready",
+        ("ok", _) => "degraded",
+        _ => "unavailable",
+    };
+    let readiness = Readiness {
+        status,
+        checks: Checks { database, redis },
+    };
+    Ok(match status {
+        "unavailable" => unavailable(&readiness),
+        _ => json(StatusCode::OK, &readiness),
+    })
 }
 
-/// Also tells whether the database is migrated, as requests need that.
-async fn waiting(database: &Database) -> Result<i64, Error> {
-    let statement = "-- system::ready()
-        select diaries_waiting()";
-    let row = database.row(statement, Vec::new()).await?;
-    column(&row.unwrap_or_default(), 0)
-}
-
-fn state(up: bool) -> &'static str {
-    if up { "ok" } else { "down" }
+/// Writes a key that expires at once: a full or read-only Redis still answers PING.
+async fn redis_is_writable(redis_url: &Secret) -> bool {
+    let arguments = ["ready", "1", "PX", "1"]
+        .map(|argument| RedisParameter::Binary(argument.as_bytes().to_vec()));
+    redis::execute(redis_url, "SET", arguments.into())
+        .await
+        .is_ok()
 }

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use serde::Serialize;
-use thought_diary::{Response, http::json};
+use thought_diary::{Error, Response, response::json};
 
 #[derive(Serialize)]
 struct Version {
@@ -10,13 +10,11 @@ struct Version {
     api_level: &'static str,
 }
 
-/// The version of this build, and of the contract it keeps.
-pub fn version() -> Response {
-    json(
-        StatusCode::OK,
-        &Version {
-            version: env!("CARGO_PKG_VERSION"),
-            api_level: "v1",
-        },
-    )
+/// `GET /version`: the version of this build, and the level of the API.
+pub async fn version() -> Result<Response, Error> {
+    let version = Version {
+        version: env!("CARGO_PKG_VERSION"),
+        api_level: "v1",
+    };
+    Ok(json(StatusCode::OK, &version))
 }

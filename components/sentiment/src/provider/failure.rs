@@ -6,7 +6,9 @@ use http::StatusCode;
 use spin_sdk::wasip3::http::types::ErrorCode;
 use thought_diary::log::Level;
 
-use crate::{ask::Fallback, circuit::Outcome};
+use thought_diary::analysis::Fallback;
+
+use crate::circuit::Outcome;
 
 /// How long a model is left alone that is not configured right: until somebody looks, another try changes nothing.
 const MISCONFIGURED: Duration = Duration::from_secs(60);

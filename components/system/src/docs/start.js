@@ -1,4 +1,4 @@
-// Shows the API document of the service that this page comes from.
+// Shows the API document of the service that sent this page.
 window.addEventListener("load", () => {
   window.SwaggerUIBundle({
     url: "openapi.json",

@@ -1,41 +1,40 @@
-//! Answers, and what every one carries.
+//! The headers that every response carries.
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde::Serialize;
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Response as RawResponse};
 
-use super::{Request, X_REQUEST_ID, body::offer, peer};
-use crate::config::Common;
+use super::{
+    body::body_stream,
+    peer,
+    request::{Request, X_REQUEST_ID},
+};
+use crate::{config::HttpConfig, response::Response};
 
-/// An answer whose body is there as a whole, so that it can say its `Content-Length`.
-pub type Response = http::Response<Bytes>;
-
-/// Content security policy of everything but the documentation page.
+/// The content security policy of every response except the documentation page.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// Who sees a component's answers.
+/// Who receives a component's responses.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Audience {
-    /// Any client, browsers among them.
-    Everyone,
-    /// Our other components, who need nothing that protects a browser.
-    Components,
+pub enum Visibility {
+    /// Any client, including browsers.
+    Public,
+    /// Other components only. Headers that protect browsers are omitted.
+    Internal,
 }
 
-/// Adds what every answer carries.
-pub(super) fn complete(response: &mut Response, request: Request, audience: Audience) {
+/// Adds the common headers. An internal response gets `Content-Length` only.
+pub(super) fn finish(response: &mut Response, request: Request, visibility: Visibility) {
     let length = response.body().len();
     let has_body = response.status() != StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
-    headers.extend(request.answer_headers);
+    headers.extend(request.context.take_headers());
     if has_body {
         headers.insert(header::CONTENT_LENGTH, length.into());
     }
-    if audience == Audience::Components {
+    if visibility == Visibility::Internal {
         return;
     }
-    if let Ok(id) = HeaderValue::try_from(request.id) {
+    if let Ok(id) = HeaderValue::try_from(request.context.request_id()) {
         headers.insert(X_REQUEST_ID, id);
     }
     for (name, value) in [
@@ -53,23 +52,23 @@ pub(super) fn complete(response: &mut Response, request: Request, audience: Audi
             .entry(name)
             .or_insert(HeaderValue::from_static(value));
     }
-    if peer::came_over_tls(&request.headers, request.common.trusted_proxy_hops) {
+    if peer::is_https(&request.headers, request.config.trusted_proxy_hops) {
         headers.insert(
             header::STRICT_TRANSPORT_SECURITY,
             HeaderValue::from_static("max-age=31536000; includeSubDomains"),
         );
     }
-    allow_origin(headers, &request.headers, request.common);
+    allow_origin(headers, &request.headers, request.config);
 }
 
-/// Lets browsers of the listed origins read the answer.
-fn allow_origin(headers: &mut HeaderMap, request: &HeaderMap, common: &Common) {
+/// Allows pages of the configured origins to read the response.
+fn allow_origin(headers: &mut HeaderMap, request: &HeaderMap, config: &HttpConfig) {
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     let mut origins = request.get_all(header::ORIGIN).iter();
     let (Some(origin), None) = (origins.next(), origins.next()) else {
         return;
     };
-    if !common.cors_origins.iter().any(|listed| listed == origin) {
+    if !config.cors_origins.iter().any(|allowed| allowed == origin) {
         return;
     }
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
@@ -93,43 +92,19 @@ fn allow_origin(headers: &mut HeaderMap, request: &HeaderMap, common: &Common) {
     }
 }
 
-/// Gives an answer to the host.
+/// Converts a response into the host's type.
 ///
 /// # Errors
-/// None that we know of: the host takes every header that `http` takes.
-pub(super) async fn hand_over(response: Response) -> Result<RawResponse, ErrorCode> {
+/// When the host does not accept a header or the status. It accepts every one that the `http` crate accepts.
+pub(super) async fn into_wasi_response(response: Response) -> Result<RawResponse, ErrorCode> {
     let (parts, body) = response.into_parts();
     let headers = Fields::try_from(parts.headers)
         .map_err(|error| ErrorCode::InternalError(Some(error.to_string())))?;
-    let (contents, trailers) = offer(body).await;
+    let (contents, trailers) = body_stream(body).await;
     let (raw, _sent) = RawResponse::new(headers, contents, trailers);
     raw.set_status_code(parts.status.as_u16())
         .map_err(|()| ErrorCode::InternalError(None))?;
     Ok(raw)
-}
-
-/// A JSON answer.
-pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    // Serializing fails only for maps with keys that are not strings, which none of ours has.
-    raw_json(status, serde_json::to_vec(body).unwrap_or_default())
-}
-
-/// An answer whose body is JSON already.
-pub fn raw_json(status: StatusCode, body: impl Into<Bytes>) -> Response {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    response
-}
-
-/// The answer 204.
-pub fn no_content() -> Response {
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response
 }
 
 #[cfg(test)]
@@ -138,15 +113,15 @@ mod tests {
     use crate::http::headers;
 
     #[test]
-    fn only_listed_origins_are_echoed() {
-        let common = Common {
+    fn echoes_configured_origins_only() {
+        let config = HttpConfig {
             cors_origins: vec!["https://app.example".into()],
-            ..Common::bare().clone()
+            ..HttpConfig::restrictive().clone()
         };
         let allowed = |origin| {
-            let mut answer = HeaderMap::new();
-            allow_origin(&mut answer, &headers(&[("origin", origin)]), &common);
-            answer.get("access-control-allow-origin").cloned()
+            let mut response = HeaderMap::new();
+            allow_origin(&mut response, &headers(&[("origin", origin)]), &config);
+            response.get("access-control-allow-origin").cloned()
         };
         assert!(allowed("https://app.example").is_some());
         assert!(allowed("https://app.example.evil").is_none());

@@ -1,4 +1,4 @@
-//! Calls to other servers and components.
+//! An HTTP client for other servers and components.
 
 use bytes::Bytes;
 use http::{HeaderName, StatusCode, header};
@@ -7,17 +7,17 @@ use spin_sdk::wasip3::http::{
     types::{ErrorCode, Fields, Request as RawRequest, Response as RawResponse},
 };
 
-use super::body::{Unread, offer, read};
+use super::body::{BodyError, body_stream, read};
 
-/// Sends a request.
+/// Sends a request and waits for the response's headers.
 ///
 /// # Errors
-/// What kept the host from getting an answer.
-pub async fn send(request: http::Request<Bytes>) -> Result<Answer, ErrorCode> {
+/// The host's reason when there is no response.
+pub async fn send(request: http::Request<Bytes>) -> Result<IncomingResponse, ErrorCode> {
     let (parts, body) = request.into_parts();
     let headers =
         Fields::try_from(parts.headers).map_err(|_| ErrorCode::HttpRequestHeaderSize(None))?;
-    let (contents, trailers) = offer(body).await;
+    let (contents, trailers) = body_stream(body).await;
     let (raw, _sent) = RawRequest::new(headers, contents, trailers, None);
     raw.set_method(&parts.method.into())
         .map_err(|()| ErrorCode::HttpRequestMethodInvalid)?;
@@ -29,28 +29,28 @@ pub async fn send(request: http::Request<Bytes>) -> Result<Answer, ErrorCode> {
     let raw = client::send(raw).await?;
     let status =
         StatusCode::from_u16(raw.get_status_code()).map_err(|_| ErrorCode::HttpProtocolError)?;
-    Ok(Answer { status, raw })
+    Ok(IncomingResponse { status, raw })
 }
 
-/// The answer to a call of ours.
-pub struct Answer {
-    /// Its status.
+/// A response whose body has not been read yet.
+pub struct IncomingResponse {
+    /// The status.
     pub status: StatusCode,
     raw: RawResponse,
 }
 
-impl Answer {
-    /// A header's first value, where that is text.
+impl IncomingResponse {
+    /// Returns the first value of a header, if it is UTF-8.
     pub fn header(&self, name: &HeaderName) -> Option<String> {
         let values = self.raw.get_headers().get(name.as_str());
         String::from_utf8(values.into_iter().next()?).ok()
     }
 
-    /// Its body, of at most `limit` bytes.
+    /// Reads the body, which may have at most `limit` bytes.
     ///
     /// # Errors
-    /// Why it was not read.
-    pub async fn body(self, limit: usize) -> Result<Vec<u8>, Unread> {
+    /// `TooLong` beyond `limit`, `Incomplete` when the connection ends early.
+    pub async fn body(self, limit: usize) -> Result<Vec<u8>, BodyError> {
         let declared = self.header(&header::CONTENT_LENGTH);
         let declared = declared.and_then(|length| length.parse().ok());
         read(self.raw, declared, limit).await

@@ -1,0 +1,64 @@
+//! What the entries and sentiment components send each other.
+//!
+//! `entries` posts an [`AnalyzeRequest`] to `http://sentiment.spin.internal/analyze`
+//! and receives an [`Analysis`].
+
+use serde::{Deserialize, Serialize};
+
+/// The body of `POST /analyze`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AnalyzeRequest {
+    /// The text of the entry.
+    pub text: String,
+    /// HMAC-SHA256 of the text, hex-encoded: the key under which the model's
+    /// marks may be cached. Without it nothing is cached.
+    pub cache_key: Option<String>,
+}
+
+/// A text with its phrases marked: the response to [`AnalyzeRequest`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Analysis {
+    /// The text, HTML-escaped, with `<span class="positive">` and
+    /// `<span class="negative">` as its only tags.
+    pub analyzed_content: String,
+    /// Number of spans of class `positive`.
+    pub positive_count: i32,
+    /// Number of spans of class `negative`.
+    pub negative_count: i32,
+    /// What marked the phrases.
+    pub analyzed_by: Analyzer,
+    /// Why the model did not mark them. `None` if it did.
+    pub fallback: Option<Fallback>,
+}
+
+/// What marked the phrases of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Analyzer {
+    /// The language model.
+    Model,
+    /// The built-in lexicon.
+    Lexicon,
+}
+
+impl Analyzer {
+    /// Returns the value of the column `thought_diaries.analyzed_by`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Lexicon => "lexicon",
+        }
+    }
+}
+
+/// Why the model did not mark the phrases of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fallback {
+    /// No model is configured.
+    NoModel,
+    /// The model or Redis is unreachable, slow, or refuses every call: other texts would fail too.
+    Unavailable,
+    /// The model gave no usable reply to this text: other texts may succeed.
+    Unusable,
+}

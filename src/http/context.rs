@@ -1,0 +1,76 @@
+//! What a handler keeps of its request: the id, the log, and headers for the response.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::log;
+
+/// A handle to the request that is being handled. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Context(Rc<Inner>);
+
+struct Inner {
+    component: &'static str,
+    request_id: String,
+    user_id: Cell<Option<i32>>,
+    response_headers: RefCell<HeaderMap>,
+}
+
+impl Context {
+    pub(super) fn new(component: &'static str, request_id: String) -> Self {
+        Self(Rc::new(Inner {
+            component,
+            request_id,
+            user_id: Cell::new(None),
+            response_headers: RefCell::default(),
+        }))
+    }
+
+    /// Returns the component's name.
+    pub fn component(&self) -> &'static str {
+        self.0.component
+    }
+
+    /// Returns the value of the response's `X-Request-Id`.
+    pub fn request_id(&self) -> &str {
+        &self.0.request_id
+    }
+
+    /// Returns the id of the user whose token was verified.
+    pub fn user_id(&self) -> Option<i32> {
+        self.0.user_id.get()
+    }
+
+    /// Records whose token was verified, for the log.
+    pub fn set_user_id(&self, user_id: i32) {
+        self.0.user_id.set(Some(user_id));
+    }
+
+    /// Sets a header of the response, whether the handler succeeds or fails.
+    pub fn set_header(&self, name: HeaderName, value: impl Into<HeaderValue>) {
+        self.0
+            .response_headers
+            .borrow_mut()
+            .insert(name, value.into());
+    }
+
+    /// Takes the headers that [`Context::set_header`] collected.
+    pub(super) fn take_headers(&self) -> HeaderMap {
+        self.0.response_headers.take()
+    }
+
+    /// Writes a line to the log under this request's id.
+    pub fn log(&self, level: log::Level, message: &str) {
+        log::write(&log::Line {
+            level,
+            component: self.component(),
+            request_id: self.request_id(),
+            message: Some(message),
+            request: None,
+        });
+    }
+}
