@@ -3,7 +3,7 @@
 -- done      The model has marked it.
 -- pending   The model should mark it. The sweep calls it from analysis_retry_at on.
 -- no_model  No model was configured. The sweep calls one last, after all pending entries.
--- failed    The model failed on it five times. Only POST /diaries/{id}/analyze calls it again.
+-- failed    The model failed on this text five times and is not called again until the text changes.
 alter table thought_diaries
     add column analysis_status varchar(16) not null default 'no_model'
         constraint thought_diaries_analysis_status_check

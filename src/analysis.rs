@@ -13,6 +13,20 @@ pub struct AnalyzeRequest {
     /// HMAC-SHA256 of the text, hex-encoded: the key under which the model's
     /// marks may be cached. Without it nothing is cached.
     pub cache_key: Option<String>,
+    /// Whether the model may be called.
+    #[serde(default)]
+    pub model: ModelUse,
+}
+
+/// Whether an analysis may call the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelUse {
+    /// Call the model if its marks are not cached.
+    #[default]
+    Call,
+    /// Use the model's cached marks, otherwise the lexicon with [`Fallback::Pending`].
+    CachedOnly,
 }
 
 /// A text with its phrases marked: the response to [`AnalyzeRequest`].
@@ -57,6 +71,8 @@ impl Analyzer {
 pub enum Fallback {
     /// No model is configured.
     NoModel,
+    /// A model is configured, but the request did not allow calling it.
+    Pending,
     /// The model or Redis is unreachable, slow, or refuses every call: other texts would fail too.
     Unavailable,
     /// The model gave no usable reply to this text: other texts may succeed.

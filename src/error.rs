@@ -33,10 +33,14 @@ pub enum Error {
     NotFound,
     /// 405 `method_not_allowed`, with the value of `Allow`.
     MethodNotAllowed(String),
+    /// 412 `precondition_failed`: the entry is not in the state that `If-Match` names.
+    PreconditionFailed,
     /// 413 `payload_too_large`.
     PayloadTooLarge,
     /// 415 `unsupported_media_type`.
     UnsupportedMediaType,
+    /// 422 `idempotency_key_reused`: the key was used before with another text.
+    IdempotencyKeyReused,
     /// 429 `rate_limit_exceeded`, with the number of seconds until the next attempt may succeed.
     RateLimitExceeded(u64),
     /// 500 `internal_error`, with the cause for the log.
@@ -120,6 +124,11 @@ impl Error {
                 "method_not_allowed",
                 "This address does not support that method.",
             ),
+            Self::PreconditionFailed => (
+                StatusCode::PRECONDITION_FAILED,
+                "precondition_failed",
+                "The entry has changed. Read it again before changing it.",
+            ),
             Self::PayloadTooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "payload_too_large",
@@ -129,6 +138,11 @@ impl Error {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
                 "The request body must be application/json.",
+            ),
+            Self::IdempotencyKeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "This Idempotency-Key was used before with another text. Use a new key.",
             ),
             Self::RateLimitExceeded(_) => (
                 StatusCode::TOO_MANY_REQUESTS,

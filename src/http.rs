@@ -21,11 +21,10 @@ use crate::{
 };
 pub use body::BodyError;
 pub use client::send;
-pub use context::Context;
-pub use finish::Visibility;
+pub use context::{Context, Visibility};
 use finish::{finish, into_wasi_response};
 pub use peer::ClientAddress;
-pub use request::{BODY_LIMIT, Body, FromRequest, Request, X_REQUEST_ID};
+pub use request::{Body, FromRequest, Request, X_REQUEST_ID};
 pub use route::{Handler, Route};
 
 /// Exports a component whose requests are dispatched by a table of routes:
@@ -91,7 +90,7 @@ pub async fn serve(
         Ok(config) => (config, None),
         Err(error) => (HttpConfig::restrictive(), Some(error)),
     };
-    let mut request = Request::new(raw, component, config);
+    let mut request = Request::new(raw, component, config, visibility);
     let result = match invalid_setting {
         Some(error) => Err(error),
         None if request.method == Method::OPTIONS => Ok(no_content()),

@@ -7,6 +7,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use chrono::{NaiveDate, NaiveDateTime};
 use spin_sdk::pg::{self as sdk, Connection, Decode, ParameterValue, PgError, QueryError};
 use url::Url;
 
@@ -95,6 +96,24 @@ impl_into_parameter! {
     i32 => Int32,
     i64 => Int64,
     f64 => Floating64,
+}
+
+impl IntoParameter for NaiveDate {
+    fn into_parameter(self) -> ParameterValue {
+        self.into()
+    }
+}
+
+impl IntoParameter for NaiveDateTime {
+    fn into_parameter(self) -> ParameterValue {
+        self.into()
+    }
+}
+
+impl IntoParameter for Vec<String> {
+    fn into_parameter(self) -> ParameterValue {
+        ParameterValue::ArrayStr(self.into_iter().map(Some).collect())
+    }
 }
 
 impl<T: IntoParameter> IntoParameter for Option<T> {

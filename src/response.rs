@@ -24,6 +24,13 @@ pub fn raw_json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     response
 }
 
+/// Builds a 304 response: the client's copy is current.
+pub fn not_modified() -> Response {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    response
+}
+
 /// Builds a 204 response.
 pub fn no_content() -> Response {
     let mut response = Response::new(Bytes::new());

@@ -9,6 +9,15 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::log;
 
+/// Who receives a component's responses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Visibility {
+    /// Any client, including browsers.
+    Public,
+    /// Other components only. Headers that protect browsers are omitted.
+    Internal,
+}
+
 /// A handle to the request that is being handled. Cloning it is cheap.
 #[derive(Clone)]
 pub struct Context(Rc<Inner>);

@@ -5,6 +5,7 @@ use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Response as RawResponse};
 
 use super::{
     body::body_stream,
+    context::Visibility,
     peer,
     request::{Request, X_REQUEST_ID},
 };
@@ -13,19 +14,13 @@ use crate::{config::HttpConfig, response::Response};
 /// The content security policy of every response except the documentation page.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// Who receives a component's responses.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Visibility {
-    /// Any client, including browsers.
-    Public,
-    /// Other components only. Headers that protect browsers are omitted.
-    Internal,
-}
-
 /// Adds the common headers. An internal response gets `Content-Length` only.
 pub(super) fn finish(response: &mut Response, request: Request, visibility: Visibility) {
     let length = response.body().len();
-    let has_body = response.status() != StatusCode::NO_CONTENT;
+    let has_body = !matches!(
+        response.status(),
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    );
     let headers = response.headers_mut();
     headers.extend(request.context.take_headers());
     if has_body {
@@ -80,11 +75,11 @@ fn allow_origin(headers: &mut HeaderMap, request: &HeaderMap, config: &HttpConfi
         ),
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "Content-Type, Authorization, X-Request-Id",
+            "Content-Type, Authorization, X-Request-Id, Idempotency-Key, If-Match, If-None-Match",
         ),
         (
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            "Location, Retry-After, X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset",
+            "ETag, Location, Retry-After, X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset",
         ),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ] {

@@ -9,15 +9,19 @@ use spin_sdk::wasip3::{http::types::Request as RawRequest, random::random::get_r
 
 use super::{
     body::{BodyError, read},
-    context::Context,
+    context::{Context, Visibility},
 };
 use crate::{config::HttpConfig, error::Error, timeout::timeout};
 
 /// The header that ties a client's request to the log.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Maximum length of a request body, in bytes.
-pub const BODY_LIMIT: usize = 64 * 1024;
+/// Maximum length of a client's request body, in bytes.
+const PUBLIC_BODY_LIMIT: usize = 64 * 1024;
+
+/// Maximum length of a request body from another component, in bytes. It wraps
+/// what a client sent, so it must be able to hold every accepted client's body.
+const INTERNAL_BODY_LIMIT: usize = 4 * PUBLIC_BODY_LIMIT;
 
 /// Time for a whole body to arrive. The host sets no limit, and a body that
 /// never ends would occupy one of the instance's 16 slots forever.
@@ -40,6 +44,7 @@ pub struct Request {
     raw: Option<RawRequest>,
     pub(super) context: Context,
     pub(super) config: &'static HttpConfig,
+    visibility: Visibility,
     /// The pattern that matched the path; empty until one has.
     pub(super) route: &'static str,
     /// The path segment that matched `{…}` in the pattern.
@@ -52,6 +57,7 @@ impl Request {
         raw: RawRequest,
         component: &'static str,
         config: &'static HttpConfig,
+        visibility: Visibility,
     ) -> Self {
         let target = raw.get_path_with_query().unwrap_or_default();
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
@@ -75,6 +81,7 @@ impl Request {
             headers,
             raw: Some(raw),
             config,
+            visibility,
             route: "",
             parameter: String::new(),
         }
@@ -118,6 +125,7 @@ impl FromRequest for Context {
 /// A request's body, not read yet.
 pub struct Body {
     raw: Option<RawRequest>,
+    limit: usize,
     is_json: bool,
     declared_length: Result<Option<usize>, Error>,
 }
@@ -126,6 +134,10 @@ impl FromRequest for Body {
     async fn from_request(request: &mut Request) -> Result<Self, Error> {
         Ok(Self {
             raw: request.raw.take(),
+            limit: match request.visibility {
+                Visibility::Public => PUBLIC_BODY_LIMIT,
+                Visibility::Internal => INTERNAL_BODY_LIMIT,
+            },
             is_json: is_json(&request.headers),
             declared_length: declared_length(&request.headers),
         })
@@ -137,7 +149,7 @@ impl Body {
     ///
     /// # Errors
     /// `unsupported_media_type` when its declared type is not JSON,
-    /// `payload_too_large` beyond [`BODY_LIMIT`], and `validation_error` when it
+    /// `payload_too_large` when it is too long, and `validation_error` when it
     /// is not JSON or does not have the shape of `T`.
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
         if !self.is_json {
@@ -146,12 +158,12 @@ impl Body {
         parse_object(&self.bytes().await?)
     }
 
-    /// Reads at most [`BODY_LIMIT`] bytes within [`BODY_TIMEOUT`].
+    /// Reads the body within [`BODY_TIMEOUT`].
     async fn bytes(self) -> Result<Vec<u8>, Error> {
         let Some(raw) = self.raw else {
             return Ok(Vec::new());
         };
-        match timeout(BODY_TIMEOUT, read(raw, self.declared_length?, BODY_LIMIT)).await {
+        match timeout(BODY_TIMEOUT, read(raw, self.declared_length?, self.limit)).await {
             Some(Ok(bytes)) => Ok(bytes),
             Some(Err(BodyError::TooLong)) => Err(Error::PayloadTooLarge),
             Some(Err(BodyError::Incomplete)) => Err(Error::invalid("body", "is incomplete")),

@@ -51,6 +51,7 @@ impl_handler!(A, B);
 impl_handler!(A, B, C);
 impl_handler!(A, B, C, D);
 impl_handler!(A, B, C, D, E);
+impl_handler!(A, B, C, D, E, G);
 
 /// The handler of a matching route, or the value of `Allow` if the pattern has no route for the method.
 pub(super) type Found = Result<BoundHandler, String>;

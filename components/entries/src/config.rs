@@ -10,6 +10,8 @@ use thought_diary::{
     session::{Keys, bearer_token},
 };
 
+use crate::sentiment;
+
 /// The settings, loaded once per instance.
 #[derive(Debug)]
 pub struct Config {
@@ -32,6 +34,16 @@ impl Config {
             sweep_token: (!sweep_token.is_empty()).then(|| Secret::new(sweep_token)),
             model_timeout: milliseconds("github_timeout_ms").await?,
         })
+    }
+}
+
+impl Config {
+    /// Returns how long the sweep leaves an entry to the request that stores it.
+    pub fn analysis_lease(&self, calls_model: bool) -> Duration {
+        match calls_model {
+            true => self.model_timeout + 2 * sentiment::MARGIN,
+            false => Duration::ZERO,
+        }
     }
 }
 

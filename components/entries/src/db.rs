@@ -1,9 +1,12 @@
-//! The SQL of `thought_diaries` and `user_stats` for users' requests: one statement per function.
+//! The SQL of `thought_diaries`, `user_stats` and `idempotency_keys`: one statement per function.
 //!
 //! Postgres builds the JSON of a diary (`diary_json`), so that one column
 //! crosses to the component instead of nine. Triggers maintain `user_stats`.
 
+use std::time::Duration;
+
 use serde::Serialize;
+use serde_json::value::RawValue;
 use thought_diary::{
     Error,
     analysis::{Analysis, Fallback},
@@ -12,176 +15,232 @@ use thought_diary::{
 };
 
 use crate::{
+    conditional::Tagged,
     entry::{Content, Id},
-    page::Page,
+    sentiment::Failure,
+    trend::{INVALID_TIME_ZONE, Trend, TrendQuery},
 };
 
-/// JSON text built by Postgres, ready to be sent.
-pub type Json = String;
+mod list;
+pub use list::list;
 
-/// Returns a page of the user's diaries, newest first.
-///
-/// # Errors
-/// `token_revoked` when the session is not active.
-pub async fn list(database: &Database, session: &Session, page: &Page) -> Result<Json, Error> {
-    let statement = session
-        .statement(
-            "-- entries::db::list()
-            select diary_page($session_id, $user_id, $page, $per_page) as page",
-        )
-        .bind("page", page.number)
-        .bind("per_page", page.per_page);
-    let row = database.row(statement).await?.ok_or(Error::TokenRevoked)?;
-    row.get::<Option<Json>>("page")?.ok_or(Error::TokenRevoked)
+/// A text to store, with what is known about it before the model is called.
+pub struct Draft<'a> {
+    /// The text.
+    pub content: &'a Content,
+    /// The model's cached marks or the lexicon's. `None` stores the entry without marks.
+    pub analysis: Option<Analysis>,
+    /// How long the sweep leaves the entry to the request that stores it.
+    pub lease: Duration,
 }
 
-/// Stores a new entry and returns it.
+impl Draft<'_> {
+    fn bind(self, statement: Statement) -> Statement {
+        bind_analysis(statement, self.content, self.analysis)
+            .bind("retry_after", self.lease.as_secs_f64())
+    }
+}
+
+/// An entry that was written.
+pub struct Stored {
+    /// Its id.
+    pub id: i32,
+    /// The entry.
+    pub diary: Tagged,
+    /// Whether the draft's analysis became the entry's. False for a repeated
+    /// request and for a text that did not change.
+    pub analysis_stored: bool,
+}
+
+/// Stores a new entry, or returns the one that an earlier request with the same key stored.
+///
+/// `key` is the idempotency key and the digest of the text.
 ///
 /// # Errors
-/// `token_revoked` when the session is not active.
+/// `token_revoked`; `idempotency_key_reused` for another text under the same
+/// key; `not_found` if the entry of the key was deleted.
 pub async fn create(
     database: &Database,
     session: &Session,
+    draft: Draft<'_>,
+    key: Option<(String, String)>,
+) -> Result<Stored, Error> {
+    let (key, digest) = key.unzip();
+    let statement = session
+        .statement(
+            "-- entries::db::create()
+            select outcome, diary_id, diary, etag(diary) as etag, analysis_stored
+            from diary_create(
+                session_id => $session_id, owner => $user_id,
+                content => $content, analyzed_content => $analyzed_content,
+                positive_count => $positive_count, negative_count => $negative_count,
+                analyzed_by => $analyzed_by, analysis_status => $analysis_status,
+                retry_after_seconds => $retry_after,
+                idempotency_key => $key, request_digest => $digest
+            )",
+        )
+        .bind("key", key)
+        .bind("digest", digest);
+    let row = checked(database.row(draft.bind(statement)).await?)?;
+    let id = row.get("diary_id")?;
+    decode_stored(&row, id)
+}
+
+/// Replaces the text of an entry. `if_match` lists the entity tags of which the entry must have one.
+///
+/// # Errors
+/// `token_revoked`; `forbidden` for another user's entry; `not_found`; `precondition_failed`.
+pub async fn update(
+    database: &Database,
+    session: &Session,
+    id: Id,
+    draft: Draft<'_>,
+    if_match: Option<Vec<String>>,
+) -> Result<Stored, Error> {
+    let statement = session
+        .statement(
+            "-- entries::db::update()
+            select outcome, diary, etag(diary) as etag, analysis_stored
+            from diary_update(
+                session_id => $session_id, owner => $user_id, diary_id => $id, if_match => $if_match,
+                content => $content, analyzed_content => $analyzed_content,
+                positive_count => $positive_count, negative_count => $negative_count,
+                analyzed_by => $analyzed_by, analysis_status => $analysis_status,
+                retry_after_seconds => $retry_after
+            )",
+        )
+        .bind("id", id.get())
+        .bind("if_match", if_match);
+    let row = checked(database.row(draft.bind(statement)).await?)?;
+    decode_stored(&row, id.get())
+}
+
+/// Deletes an entry.
+///
+/// # Errors
+/// As [`update`].
+pub async fn delete(
+    database: &Database,
+    session: &Session,
+    id: Id,
+    if_match: Option<Vec<String>>,
+) -> Result<(), Error> {
+    let statement = session
+        .statement(
+            "-- entries::db::delete()
+            select outcome from diary_delete(
+                session_id => $session_id, owner => $user_id, diary_id => $id, if_match => $if_match
+            )",
+        )
+        .bind("id", id.get())
+        .bind("if_match", if_match);
+    checked(database.row(statement).await?).map(drop)
+}
+
+/// Attaches a new analysis to an entry, if its text is still `content`.
+///
+/// Returns the entry, or `None` if it has another text by now, was deleted, or
+/// was marked by the model before and the model failed this time. A text on
+/// which the model failed is retried after 1, 4, 16 and 64 minutes.
+///
+/// # Errors
+/// Those of [`Database::row`].
+pub async fn attach(
+    database: &Database,
+    id: i32,
     content: &Content,
-    analysis: Option<Analysis>,
-) -> Result<Json, Error> {
-    let statement = session.statement(
-        "-- entries::db::create()
-        select diary_create(
-            $session_id, $user_id, $content, $analyzed_content, $positive_count, $negative_count,
-            $analyzed_by, $analysis_status
-        ) as diary",
-    );
-    let statement = bind_analysis(statement, content, analysis);
-    let row = database.row(statement).await?.ok_or(Error::TokenRevoked)?;
-    row.get::<Option<Json>>("diary")?.ok_or(Error::TokenRevoked)
+    analysis: Result<Analysis, Failure>,
+) -> Result<Option<Tagged>, Error> {
+    let text_failed = match &analysis {
+        Ok(analysis) => analysis.fallback == Some(Fallback::Unusable),
+        Err(failure) => *failure == Failure::Text,
+    };
+    let statement = Statement::new(
+        "-- entries::db::attach()
+        with updated as (
+            update thought_diaries entry set
+                analyzed_content = coalesce($analyzed_content, entry.analyzed_content),
+                positive_count = coalesce($positive_count, entry.positive_count),
+                negative_count = coalesce($negative_count, entry.negative_count),
+                analyzed_by = coalesce($analyzed_by, entry.analyzed_by),
+                analysis_status = case
+                    when $text_failed and entry.analysis_attempts >= 4 then 'failed'
+                    else $analysis_status
+                end,
+                analysis_attempts = entry.analysis_attempts + $text_failed::integer,
+                analysis_retry_at = now() at time zone 'utc'
+                    + $text_failed::integer * make_interval(mins => (4 ^ entry.analysis_attempts)::integer)
+            where id = $id and content = $content
+                and (analysis_status <> 'done' or $analysis_status = 'done')
+            returning diary_json(entry) as diary
+        )
+        select diary, etag(diary) as etag from updated",
+    )
+    .bind("id", id)
+    .bind("text_failed", text_failed);
+    let row = database
+        .row(bind_analysis(statement, content, analysis.ok()))
+        .await?;
+    row.map(|row| decode_tagged(&row)).transpose()
 }
 
 /// Returns an entry.
 ///
 /// # Errors
 /// `token_revoked`; `forbidden` for another user's entry; `not_found`.
-pub async fn read(database: &Database, session: &Session, id: Id) -> Result<Json, Error> {
+pub async fn read(database: &Database, session: &Session, id: Id) -> Result<Tagged, Error> {
     let statement = session.statement(format!(
         "-- entries::db::read()
-        select
-            (select user_id = $user_id from thought_diaries where id = $id) as is_owner,
-            (select diary_json(entry) from thought_diaries entry where id = $id and user_id = $user_id) as result
-        where {SESSION_IS_ACTIVE}"
+        select outcome, diary, etag(diary) as etag from (
+            select
+                case when not {SESSION_IS_ACTIVE} then 'revoked'
+                    when entry.id is null then 'not_found'
+                    when user_id <> $user_id then 'forbidden'
+                    else 'ok'
+                end as outcome,
+                case when user_id = $user_id then diary_json(entry) end as diary
+            from (select) one left join thought_diaries entry on entry.id = $id
+        ) found"
     ));
-    decode_owned(database.row(statement.bind("id", id.get())).await?)
+    decode_tagged(&checked(
+        database.row(statement.bind("id", id.get())).await?,
+    )?)
 }
 
-/// Replaces the text of an entry and returns the entry.
-///
-/// # Errors
-/// As [`read`].
-pub async fn update(
-    database: &Database,
-    session: &Session,
-    id: Id,
-    content: &Content,
-    analysis: Option<Analysis>,
-) -> Result<Json, Error> {
-    let statement = session.statement(format!(
-        "-- entries::db::update()
-        with updated as (
-            update thought_diaries entry set
-                content = $content,
-                analyzed_content = $analyzed_content,
-                positive_count = $positive_count,
-                negative_count = $negative_count,
-                analyzed_by = $analyzed_by,
-                analysis_status = $analysis_status,
-                analysis_retry_at = now() at time zone 'utc',
-                analysis_attempts = 0,
-                updated_at = now() at time zone 'utc'
-            where id = $id and user_id = $user_id and {SESSION_IS_ACTIVE}
-            returning diary_json(entry) as diary
-        )
-        select
-            (select user_id = $user_id from thought_diaries where id = $id) as is_owner,
-            (select diary from updated) as result
-        where {SESSION_IS_ACTIVE}"
-    ));
-    let statement = bind_analysis(statement, content, analysis).bind("id", id.get());
-    decode_owned(database.row(statement).await?)
+/// The text of an entry that is to be analyzed again.
+pub struct ForAnalysis {
+    /// The text.
+    pub content: Content,
+    /// Whether the model has failed on the text so often that it is not called again.
+    pub is_failed: bool,
 }
 
 /// Returns the text of an entry.
 ///
 /// # Errors
 /// As [`read`].
-pub async fn content(database: &Database, session: &Session, id: Id) -> Result<Content, Error> {
-    let statement = session.statement(format!(
-        "-- entries::db::content()
-        select
-            (select user_id = $user_id from thought_diaries where id = $id) as is_owner,
-            (select content from thought_diaries where id = $id and user_id = $user_id) as result
-        where {SESSION_IS_ACTIVE}"
-    ));
-    decode_owned(database.row(statement.bind("id", id.get())).await?).map(Content::from_database)
-}
-
-/// Attaches an analysis of `content` to an entry and returns the entry.
-///
-/// Changes nothing if the entry has another text by now, or if the model marked
-/// it before and failed this time.
-///
-/// # Errors
-/// As [`read`].
-pub async fn attach(
+pub async fn for_analysis(
     database: &Database,
     session: &Session,
     id: Id,
-    content: &Content,
-    analysis: Analysis,
-) -> Result<Json, Error> {
+) -> Result<ForAnalysis, Error> {
     let statement = session.statement(format!(
-        "-- entries::db::attach()
-        with updated as (
-            update thought_diaries entry set
-                analyzed_content = $analyzed_content,
-                positive_count = $positive_count,
-                negative_count = $negative_count,
-                analyzed_by = $analyzed_by,
-                analysis_status = $analysis_status,
-                analysis_retry_at = now() at time zone 'utc'
-            where id = $id and user_id = $user_id and content = $content
-                and (analyzed_by is distinct from 'model' or $analyzed_by = 'model')
-                and {SESSION_IS_ACTIVE}
-            returning diary_json(entry) as diary
-        )
+        "-- entries::db::for_analysis()
         select
-            (select user_id = $user_id from thought_diaries where id = $id) as is_owner,
-            coalesce(
-                (select diary from updated),
-                (select diary_json(entry) from thought_diaries entry where id = $id and user_id = $user_id)
-            ) as result
-        where {SESSION_IS_ACTIVE}"
+            case when not {SESSION_IS_ACTIVE} then 'revoked'
+                when entry.id is null then 'not_found'
+                when user_id <> $user_id then 'forbidden'
+                else 'ok'
+            end as outcome,
+            content,
+            analysis_status = 'failed' as is_failed
+        from (select) one left join thought_diaries entry on entry.id = $id"
     ));
-    let statement = bind_analysis(statement, content, Some(analysis)).bind("id", id.get());
-    decode_owned(database.row(statement).await?)
-}
-
-/// Deletes an entry.
-///
-/// # Errors
-/// As [`read`].
-pub async fn delete(database: &Database, session: &Session, id: Id) -> Result<(), Error> {
-    let statement = session.statement(format!(
-        "-- entries::db::delete()
-        with deleted as (
-            delete from thought_diaries
-            where id = $id and user_id = $user_id and {SESSION_IS_ACTIVE}
-            returning id
-        )
-        select
-            (select user_id = $user_id from thought_diaries where id = $id) as is_owner,
-            (select id::text from deleted) as result
-        where {SESSION_IS_ACTIVE}"
-    ));
-    decode_owned(database.row(statement.bind("id", id.get())).await?).map(drop)
+    let row = checked(database.row(statement.bind("id", id.get())).await?)?;
+    Ok(ForAnalysis {
+        content: Content::from_database(row.get("content")?),
+        is_failed: row.get("is_failed")?,
+    })
 }
 
 /// The numbers of a user's entries.
@@ -198,7 +257,7 @@ pub struct Totals {
 /// # Errors
 /// `token_revoked` when the session is not active.
 pub async fn stats(database: &Database, session: &Session) -> Result<Totals, Error> {
-    // Without a row of its own for users who have no entries yet.
+    // Aggregates return a row also for users who have no entries yet.
     let statement = session.statement(format!(
         "-- entries::db::stats()
         select
@@ -222,30 +281,56 @@ pub async fn stats(database: &Database, session: &Session) -> Result<Totals, Err
     })
 }
 
+/// Counts the user's entries per period of time.
+///
+/// # Errors
+/// `token_revoked`; `validation_error` for an unknown time zone.
+pub async fn trend(
+    database: &Database,
+    session: &Session,
+    query: &TrendQuery,
+) -> Result<Trend, Error> {
+    let statement = session
+        .statement(format!(
+            "-- entries::db::trend()
+            select diary_trend($user_id, $interval, $from::date, $to::date, $time_zone) as items
+            where {SESSION_IS_ACTIVE}"
+        ))
+        .bind("interval", query.interval.as_str())
+        .bind("from", query.from)
+        .bind("to", query.to)
+        .bind("time_zone", query.time_zone.as_str());
+    let row = database.row(statement).await?.ok_or(Error::TokenRevoked)?;
+    let items: Option<String> = row.get("items")?;
+    let items = items.ok_or_else(|| Error::invalid("tz", INVALID_TIME_ZONE))?;
+    Ok(Trend {
+        interval: query.interval,
+        tz: query.time_zone.clone(),
+        items: RawValue::from_string(items)
+            .map_err(|_| Error::Internal("diary_trend() did not return JSON".into()))?,
+    })
+}
+
 /// Binds a text and its analysis: the parameters `$content`, `$analyzed_content`,
 /// `$positive_count`, `$negative_count`, `$analyzed_by` and `$analysis_status`.
-pub fn bind_analysis(
-    statement: Statement,
-    content: &Content,
-    analysis: Option<Analysis>,
-) -> Statement {
+fn bind_analysis(statement: Statement, content: &Content, analysis: Option<Analysis>) -> Statement {
     let status = analysis_status(analysis.as_ref());
-    let (html, positive, negative, analyzer) = match analysis {
-        Some(analysis) => (
-            Some(analysis.analyzed_content),
-            analysis.positive_count,
-            analysis.negative_count,
-            Some(analysis.analyzed_by.as_str()),
-        ),
-        None => (None, 0, 0, None),
-    };
+    let counts = analysis
+        .as_ref()
+        .map(|analysis| (analysis.positive_count, analysis.negative_count));
+    let analyzer = analysis
+        .as_ref()
+        .map(|analysis| analysis.analyzed_by.as_str());
     statement
         .bind("content", content.as_str())
-        .bind("analyzed_content", html)
-        .bind("positive_count", positive)
-        .bind("negative_count", negative)
+        .bind("positive_count", counts.map(|(positive, _)| positive))
+        .bind("negative_count", counts.map(|(_, negative)| negative))
         .bind("analyzed_by", analyzer)
         .bind("analysis_status", status)
+        .bind(
+            "analyzed_content",
+            analysis.map(|analysis| analysis.analyzed_content),
+        )
 }
 
 /// Returns the value of the column `analysis_status`, which `migrations/0005` explains.
@@ -256,24 +341,44 @@ fn analysis_status(analysis: Option<&Analysis>) -> &'static str {
     match analysis.fallback {
         None => "done",
         Some(Fallback::NoModel) => "no_model",
-        Some(Fallback::Unavailable | Fallback::Unusable) => "pending",
+        Some(Fallback::Pending | Fallback::Unavailable | Fallback::Unusable) => "pending",
     }
 }
 
-/// Decodes the row of a statement on one entry.
-fn decode_owned(row: Option<Row>) -> Result<String, Error> {
-    let row = row.ok_or(Error::TokenRevoked)?;
-    owned_result(row.get("is_owner")?, row.get("result")?)
+/// Returns the row of a statement if its column `outcome` is `ok`, otherwise the error that the outcome means.
+fn checked(row: Option<Row>) -> Result<Row, Error> {
+    let row = row.ok_or_else(|| Error::Internal("a statement returned no row".into()))?;
+    check_outcome(&row.get::<String>("outcome")?)?;
+    Ok(row)
 }
 
-/// Distinguishes the outcomes of a statement on one entry. `is_owner` is null
-/// when there is no such entry, `result` also when it was deleted in the meantime.
-fn owned_result(is_owner: Option<bool>, result: Option<String>) -> Result<String, Error> {
-    match (is_owner, result) {
-        (Some(false), _) => Err(Error::Forbidden),
-        (Some(true), Some(result)) => Ok(result),
-        _ => Err(Error::NotFound),
+fn check_outcome(outcome: &str) -> Result<(), Error> {
+    match outcome {
+        "ok" => Ok(()),
+        "revoked" => Err(Error::TokenRevoked),
+        "forbidden" => Err(Error::Forbidden),
+        "not_found" => Err(Error::NotFound),
+        "precondition_failed" => Err(Error::PreconditionFailed),
+        "key_reused" => Err(Error::IdempotencyKeyReused),
+        _ => Err(Error::Internal(
+            "a statement returned an unknown outcome".into(),
+        )),
     }
+}
+
+fn decode_tagged(row: &Row) -> Result<Tagged, Error> {
+    Ok(Tagged {
+        json: row.get("diary")?,
+        etag: row.get("etag")?,
+    })
+}
+
+fn decode_stored(row: &Row, id: i32) -> Result<Stored, Error> {
+    Ok(Stored {
+        id,
+        diary: decode_tagged(row)?,
+        analysis_stored: row.get("analysis_stored")?,
+    })
 }
 
 #[cfg(test)]
@@ -281,10 +386,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distinguishes_missing_foreign_and_owned_entries() {
-        assert_eq!(owned_result(None, None), Err(Error::NotFound));
-        assert_eq!(owned_result(Some(false), None), Err(Error::Forbidden));
-        assert_eq!(owned_result(Some(true), None), Err(Error::NotFound));
-        assert_eq!(owned_result(Some(true), Some("{}".into())), Ok("{}".into()));
+    fn maps_outcomes_to_errors() {
+        for (outcome, result) in [
+            ("ok", Ok(())),
+            ("revoked", Err(Error::TokenRevoked)),
+            ("forbidden", Err(Error::Forbidden)),
+            ("not_found", Err(Error::NotFound)),
+            ("precondition_failed", Err(Error::PreconditionFailed)),
+            ("key_reused", Err(Error::IdempotencyKeyReused)),
+        ] {
+            assert_eq!(check_outcome(outcome), result, "{outcome}");
+        }
+        assert!(matches!(check_outcome("?"), Err(Error::Internal(_))));
     }
 }

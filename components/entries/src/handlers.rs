@@ -1,30 +1,35 @@
 //! The handlers of `/diaries`, in the order of the API document.
 
 use http::{HeaderValue, StatusCode, header};
-use serde::Deserialize;
 use thought_diary::{
     Error, Response,
+    analysis::{Analysis, Fallback, ModelUse},
     http::Context,
-    response::{json, no_content, raw_json},
+    log::Level,
+    response::{json, no_content},
     session::Session,
 };
 
 use crate::{
+    conditional::{IdempotencyKey, IfMatch, IfNoneMatch, Tagged},
     config::Config,
-    db,
+    db::{self, Stored},
     entry::{Content, Id},
-    page::Page,
+    list_query::ListQuery,
     sentiment,
+    trend::TrendQuery,
 };
 
 /// `GET /diaries`
 pub async fn list(
+    context: Context,
     config: &'static Config,
     session: Session,
-    page: Page,
+    query: ListQuery,
+    known: IfNoneMatch,
 ) -> Result<Response, Error> {
-    let list = db::list(&config.database, &session, &page).await?;
-    Ok(raw_json(StatusCode::OK, list))
+    let list = db::list(&config.database, &session, &query).await?;
+    Ok(list.respond_unless(&context, &known))
 }
 
 /// `POST /diaries`
@@ -32,30 +37,35 @@ pub async fn create(
     context: Context,
     config: &'static Config,
     session: Session,
+    IdempotencyKey(key): IdempotencyKey,
     content: Content,
 ) -> Result<Response, Error> {
-    let analysis = sentiment::analyze(&context, config, &content).await;
-    let diary = db::create(&config.database, &session, &content, analysis).await?;
-    if let Some(location) = location(&diary) {
+    let analysis = without_model(&context, config, &content).await;
+    let calls_model = calls_model(analysis.as_ref());
+    let key = key.map(|key| (key, config.keys.digest("idempotency", content.as_str())));
+    let draft = db::Draft {
+        content: &content,
+        analysis,
+        lease: config.analysis_lease(calls_model),
+    };
+    let stored = db::create(&config.database, &session, draft, key).await?;
+    if let Ok(location) = HeaderValue::try_from(format!("/diaries/{}", stored.id)) {
         context.set_header(header::LOCATION, location);
     }
-    Ok(raw_json(StatusCode::CREATED, diary))
-}
-
-/// Returns the path of a new entry.
-fn location(diary: &str) -> Option<HeaderValue> {
-    #[derive(Deserialize)]
-    struct Diary {
-        id: i32,
-    }
-    let Diary { id } = serde_json::from_str(diary).ok()?;
-    HeaderValue::try_from(format!("/diaries/{id}")).ok()
+    let diary = call_model(&context, config, &content, stored, calls_model).await;
+    Ok(diary.respond(&context, StatusCode::CREATED))
 }
 
 /// `GET /diaries/{id}`
-pub async fn read(config: &'static Config, id: Id, session: Session) -> Result<Response, Error> {
+pub async fn read(
+    context: Context,
+    config: &'static Config,
+    id: Id,
+    session: Session,
+    known: IfNoneMatch,
+) -> Result<Response, Error> {
     let diary = db::read(&config.database, &session, id).await?;
-    Ok(raw_json(StatusCode::OK, diary))
+    Ok(diary.respond_unless(&context, &known))
 }
 
 /// `PUT /diaries/{id}`
@@ -65,10 +75,57 @@ pub async fn update(
     id: Id,
     session: Session,
     content: Content,
+    IfMatch(if_match): IfMatch,
 ) -> Result<Response, Error> {
-    let analysis = sentiment::analyze(&context, config, &content).await;
-    let diary = db::update(&config.database, &session, id, &content, analysis).await?;
-    Ok(raw_json(StatusCode::OK, diary))
+    let analysis = without_model(&context, config, &content).await;
+    let calls_model = calls_model(analysis.as_ref());
+    let draft = db::Draft {
+        content: &content,
+        analysis,
+        lease: config.analysis_lease(calls_model),
+    };
+    let stored = db::update(&config.database, &session, id, draft, if_match).await?;
+    let diary = call_model(&context, config, &content, stored, calls_model).await;
+    Ok(diary.respond(&context, StatusCode::OK))
+}
+
+/// Returns the model's cached marks of a text, or the lexicon's. `None` when the sentiment component fails.
+async fn without_model(context: &Context, config: &Config, content: &Content) -> Option<Analysis> {
+    let analysis = sentiment::analyze(context, config, content, ModelUse::CachedOnly);
+    analysis.await.ok()
+}
+
+/// Returns whether the model should be called for a text after it is stored.
+fn calls_model(analysis: Option<&Analysis>) -> bool {
+    analysis.is_some_and(|analysis| analysis.fallback == Some(Fallback::Pending))
+}
+
+/// Calls the model for an entry that was just stored, and attaches its marks.
+///
+/// The text is stored before the model is called, so that neither a slow model
+/// nor a client that gives up can lose it or overwrite a newer one. Whatever
+/// fails here leaves the lexicon's marks, and the sweep calls the model later.
+async fn call_model(
+    context: &Context,
+    config: &Config,
+    content: &Content,
+    stored: Stored,
+    calls_model: bool,
+) -> Tagged {
+    if !(calls_model && stored.analysis_stored) {
+        return stored.diary;
+    }
+    let analysis = sentiment::analyze(context, config, content, ModelUse::Call).await;
+    let attached = db::attach(&config.database, stored.id, content, analysis).await;
+    match attached {
+        Ok(diary) => diary.unwrap_or(stored.diary),
+        Err(error) => {
+            let cause = error.cause().unwrap_or_default();
+            let message = format!("marks were not attached, the sweep will retry: {cause}");
+            context.log(Level::Warn, &message);
+            stored.diary
+        }
+    }
 }
 
 /// `POST /diaries/{id}/analyze`: re-analyzes an entry, for example after the model failed on it.
@@ -78,17 +135,28 @@ pub async fn analyze(
     id: Id,
     session: Session,
 ) -> Result<Response, Error> {
-    let content = db::content(&config.database, &session, id).await?;
-    let diary = match sentiment::analyze(&context, config, &content).await {
-        Some(analysis) => db::attach(&config.database, &session, id, &content, analysis).await?,
+    let entry = db::for_analysis(&config.database, &session, id).await?;
+    let attached = if entry.is_failed {
+        None
+    } else {
+        let analysis = sentiment::analyze(&context, config, &entry.content, ModelUse::Call).await;
+        db::attach(&config.database, id.get(), &entry.content, analysis).await?
+    };
+    let diary = match attached {
+        Some(diary) => diary,
         None => db::read(&config.database, &session, id).await?,
     };
-    Ok(raw_json(StatusCode::OK, diary))
+    Ok(diary.respond(&context, StatusCode::OK))
 }
 
 /// `DELETE /diaries/{id}`
-pub async fn delete(config: &'static Config, id: Id, session: Session) -> Result<Response, Error> {
-    db::delete(&config.database, &session, id).await?;
+pub async fn delete(
+    config: &'static Config,
+    id: Id,
+    session: Session,
+    IfMatch(if_match): IfMatch,
+) -> Result<Response, Error> {
+    db::delete(&config.database, &session, id, if_match).await?;
     Ok(no_content())
 }
 
@@ -96,4 +164,14 @@ pub async fn delete(config: &'static Config, id: Id, session: Session) -> Result
 pub async fn stats(config: &'static Config, session: Session) -> Result<Response, Error> {
     let totals = db::stats(&config.database, &session).await?;
     Ok(json(StatusCode::OK, &totals))
+}
+
+/// `GET /diaries/stats/trend`
+pub async fn trend(
+    config: &'static Config,
+    session: Session,
+    query: TrendQuery,
+) -> Result<Response, Error> {
+    let trend = db::trend(&config.database, &session, &query).await?;
+    Ok(json(StatusCode::OK, &trend))
 }

@@ -8,13 +8,15 @@
     clippy::unwrap_used
 )]
 
+mod conditional;
 mod config;
 mod db;
 mod entry;
 mod handlers;
-mod page;
+mod list_query;
 mod sentiment;
 mod sweep;
+mod trend;
 
 use thought_diary::component;
 
@@ -23,6 +25,7 @@ component! {
     GET "/diaries" => handlers::list,
     POST "/diaries" => handlers::create,
     GET "/diaries/stats" => handlers::stats,
+    GET "/diaries/stats/trend" => handlers::trend,
     GET "/diaries/{id}" => handlers::read,
     PUT "/diaries/{id}" => handlers::update,
     DELETE "/diaries/{id}" => handlers::delete,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use thought_diary::{
-    analysis::{Analysis, AnalyzeRequest},
+    analysis::{Analysis, AnalyzeRequest, ModelUse},
     http::{Context, X_REQUEST_ID, send},
     log::Level,
     timeout::timeout,
@@ -16,30 +16,52 @@ use crate::{config::Config, entry::Content};
 const URL: &str = "http://sentiment.spin.internal/analyze";
 
 /// Time that the sentiment component gets in addition to the model's timeout.
-const MARGIN: Duration = Duration::from_secs(2);
+pub const MARGIN: Duration = Duration::from_secs(2);
 
 /// Maximum length of a response, in bytes. HTML and JSON may each escape every character of an entry.
 const RESPONSE_LIMIT: usize = 1024 * 1024;
 
-/// Analyzes a text. If that fails for any reason, logs a warning and returns
-/// `None`: the entry is stored without marks.
-pub async fn analyze(context: &Context, config: &Config, content: &Content) -> Option<Analysis> {
+/// Why there is no analysis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Failure {
+    /// The component failed on this text. Other texts may succeed.
+    Text,
+    /// The component is unreachable or too slow.
+    Unavailable,
+}
+
+/// Analyzes a text.
+///
+/// # Errors
+/// When the component fails for any reason; a warning is logged then. The
+/// caller stores the entry without marks.
+pub async fn analyze(
+    context: &Context,
+    config: &Config,
+    content: &Content,
+    model: ModelUse,
+) -> Result<Analysis, Failure> {
     let body = AnalyzeRequest {
         text: content.as_str().to_owned(),
         cache_key: Some(config.keys.digest("sentiment", content.as_str())),
+        model,
     };
     let response = post(context.request_id(), &body);
-    let warning = match timeout(config.model_timeout + MARGIN, response).await {
-        Some(Some(analysis)) => return Some(analysis),
-        Some(None) => "the sentiment component failed; the entry has no marks",
-        None => "the sentiment component did not answer in time; the entry has no marks",
-    };
-    context.log(Level::Warn, warning);
-    None
+    let result = timeout(config.model_timeout + MARGIN, response)
+        .await
+        .unwrap_or(Err(Failure::Unavailable));
+    if let Err(failure) = result {
+        let warning = match failure {
+            Failure::Text => "the sentiment component failed on a text",
+            Failure::Unavailable => "the sentiment component is unreachable or too slow",
+        };
+        context.log(Level::Warn, warning);
+    }
+    result
 }
 
-async fn post(request_id: &str, body: &AnalyzeRequest) -> Option<Analysis> {
-    let body = serde_json::to_vec(body).ok()?;
+async fn post(request_id: &str, body: &AnalyzeRequest) -> Result<Analysis, Failure> {
+    let body = serde_json::to_vec(body).map_err(|_| Failure::Text)?;
     let request = http::Request::builder()
         .method(Method::POST)
         .uri(URL)
@@ -47,10 +69,15 @@ async fn post(request_id: &str, body: &AnalyzeRequest) -> Option<Analysis> {
         .header(header::CONTENT_LENGTH, body.len())
         .header(X_REQUEST_ID, request_id)
         .body(Bytes::from(body))
-        .ok()?;
-    let response = send(request).await.ok()?;
-    if response.status != StatusCode::OK {
-        return None;
+        .map_err(|_| Failure::Unavailable)?;
+    let response = send(request).await.map_err(|_| Failure::Unavailable)?;
+    match response.status {
+        StatusCode::OK => {}
+        // An invalid setting of the component affects every text.
+        StatusCode::SERVICE_UNAVAILABLE => return Err(Failure::Unavailable),
+        _ => return Err(Failure::Text),
     }
-    serde_json::from_slice(&response.body(RESPONSE_LIMIT).await.ok()?).ok()
+    let body = response.body(RESPONSE_LIMIT).await;
+    let body = body.map_err(|_| Failure::Unavailable)?;
+    serde_json::from_slice(&body).map_err(|_| Failure::Text)
 }

@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde::Serialize;
 use thought_diary::{
     Error, Response,
-    analysis::{Analyzer, Fallback},
+    analysis::{Analysis, Fallback, ModelUse},
     http::Context,
     log::Level,
     response::json,
@@ -17,7 +17,8 @@ use thought_diary::{
 
 use crate::{
     config::{Config, Operator},
-    sentiment,
+    db::attach,
+    sentiment::{self, Failure},
 };
 use db::ClaimedEntry;
 
@@ -41,7 +42,7 @@ struct SweepResult {
 
 /// `POST /internal/sweep`
 ///
-/// Analyzes the oldest entries in batches until none is due, the model is
+/// Deletes expired rows, then analyzes the oldest entries in batches until none is due, the model is
 /// unavailable, or [`BUDGET`] is spent. Concurrent sweeps claim different
 /// entries. The entries of a sweep that is interrupted are due again when its lease ends.
 pub async fn sweep(
@@ -50,6 +51,7 @@ pub async fn sweep(
     _operator: Operator,
 ) -> Result<Response, Error> {
     let start = Instant::now();
+    db::delete_expired(&config.database).await?;
     let mut analyzed = 0;
     while start.elapsed() < BUDGET {
         let lease = config.model_timeout + LEASE_MARGIN;
@@ -93,17 +95,25 @@ async fn analyze(
     config: &Config,
     entry: &ClaimedEntry,
 ) -> Result<Outcome, Error> {
-    let Some(analysis) = sentiment::analyze(context, config, &entry.content).await else {
-        return Ok(Outcome::Unavailable);
-    };
-    let outcome = match (analysis.analyzed_by, analysis.fallback) {
-        (_, Some(Fallback::NoModel | Fallback::Unavailable)) => Outcome::Unavailable,
-        (Analyzer::Model, _) => Outcome::Marked,
-        (Analyzer::Lexicon, _) => Outcome::Skipped,
-    };
-    let was_stored = db::store(&config.database, entry, analysis).await?;
+    let analysis = sentiment::analyze(context, config, &entry.content, ModelUse::Call).await;
+    let outcome = outcome(&analysis);
+    let attached = attach(&config.database, entry.id, &entry.content, analysis).await?;
     Ok(match outcome {
-        Outcome::Marked if !was_stored => Outcome::Skipped,
+        Outcome::Marked if attached.is_none() => Outcome::Skipped,
         outcome => outcome,
     })
+}
+
+fn outcome(analysis: &Result<Analysis, Failure>) -> Outcome {
+    match analysis {
+        Err(Failure::Text) => Outcome::Skipped,
+        Err(Failure::Unavailable) => Outcome::Unavailable,
+        Ok(analysis) => match analysis.fallback {
+            None => Outcome::Marked,
+            Some(Fallback::Unusable) => Outcome::Skipped,
+            Some(Fallback::NoModel | Fallback::Unavailable | Fallback::Pending) => {
+                Outcome::Unavailable
+            }
+        },
+    }
 }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use thought_diary::{
     Error, Response,
-    analysis::{Analysis, AnalyzeRequest, Analyzer, Fallback},
+    analysis::{Analysis, AnalyzeRequest, Analyzer, Fallback, ModelUse},
     http::{Body, Context},
     response::json,
 };
@@ -12,8 +12,13 @@ use crate::{ask::marks, config::Model, lexicon, markup::render};
 
 /// `POST /analyze`: marks a text by the model, or by the lexicon if the model is not available.
 pub async fn analyze(context: Context, body: Body) -> Result<Response, Error> {
-    let AnalyzeRequest { text, cache_key } = body.json().await?;
+    let AnalyzeRequest {
+        text,
+        cache_key,
+        model: model_use,
+    } = body.json().await?;
     let marks = match Model::get().await? {
+        Some(_) if model_use == ModelUse::CachedOnly => Err(Fallback::Pending),
         Some(model) => marks(&context, model, &text, cache_key.as_deref()).await,
         None => Err(Fallback::NoModel),
     };

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use thought_diary::{
     Error,
-    analysis::{Analysis, Fallback},
     pg::{Database, Statement},
 };
 
-use crate::{db::bind_analysis, entry::Content};
+use crate::entry::Content;
 
 /// An entry that this sweep has reserved.
 pub struct ClaimedEntry {
-    id: i32,
+    /// Its id.
+    pub id: i32,
     /// Its text at the time of the claim.
     pub content: Content,
 }
@@ -58,37 +58,25 @@ pub async fn claim(
         .collect())
 }
 
-/// Stores an analysis and returns whether the entry still had the same text and no marks of the model.
-///
-/// An entry on which the model failed is due again after as long as it has
-/// existed, at least a minute and at most a day.
+/// Deletes expired sessions and idempotency keys, at most 10,000 of each to bound the time.
 ///
 /// # Errors
 /// Those of [`Database::row`].
-pub async fn store(
-    database: &Database,
-    entry: &ClaimedEntry,
-    analysis: Analysis,
-) -> Result<bool, Error> {
-    let is_unusable = analysis.fallback == Some(Fallback::Unusable);
+pub async fn delete_expired(database: &Database) -> Result<(), Error> {
     let statement = Statement::new(
-        "-- entries::sweep::db::store()
-        update thought_diaries set
-            analyzed_content = $analyzed_content,
-            positive_count = $positive_count,
-            negative_count = $negative_count,
-            analyzed_by = $analyzed_by,
-            analysis_status = $analysis_status,
-            analysis_retry_at = now() at time zone 'utc' + case when $is_unusable then
-                least(greatest(now() at time zone 'utc' - updated_at, '1 minute'), '1 day')
-            else '0' end
-        where content = $content and id = $id and analyzed_by is distinct from 'model'
-        returning id",
-    )
-    .bind("id", entry.id)
-    .bind("is_unusable", is_unusable);
-    let statement = bind_analysis(statement, &entry.content, Some(analysis));
-    Ok(database.row(statement).await?.is_some())
+        "-- entries::sweep::db::delete_expired()
+        with expired_sessions as (
+            delete from sessions where id in (
+                select id from sessions where expires_at <= now() limit 10000
+            )
+        )
+        delete from idempotency_keys where (user_id, key) in (
+            select user_id, key from idempotency_keys
+            where created_at < now() at time zone 'utc' - interval '24 hours'
+            limit 10000
+        )",
+    );
+    database.row(statement).await.map(drop)
 }
 
 /// Counts the pending entries, up to 10,000.

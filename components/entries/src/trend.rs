@@ -1,0 +1,178 @@
+//! The query and the response of `GET /diaries/stats/trend`.
+
+use chrono::{Datelike, Duration, NaiveDate, Utc};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use thought_diary::{
+    Error,
+    http::{FromRequest, Request},
+};
+
+use crate::list_query::Parameters;
+
+/// Maximum number of periods in a response: more than ten years of days.
+const MAX_PERIODS: i64 = 4000;
+
+/// The parsed query.
+#[derive(Debug, PartialEq)]
+pub struct TrendQuery {
+    /// The length of a period.
+    pub interval: Interval,
+    /// The first date that is counted, in the time zone.
+    pub from: NaiveDate,
+    /// The last date that is counted, in the time zone.
+    pub to: NaiveDate,
+    /// An IANA time zone, such as `Europe/Berlin`, not checked yet.
+    pub time_zone: String,
+}
+
+/// The length of a period.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Interval {
+    /// A day.
+    Day,
+    /// A week from Monday.
+    Week,
+    /// A calendar month.
+    Month,
+}
+
+impl Interval {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "day" => Some(Self::Day),
+            "week" => Some(Self::Week),
+            "month" => Some(Self::Month),
+            _ => None,
+        }
+    }
+
+    /// Returns the name, which is also that of Postgres.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+        }
+    }
+
+    fn days(self) -> i64 {
+        match self {
+            Self::Day => 1,
+            Self::Week => 7,
+            Self::Month => 28,
+        }
+    }
+}
+
+/// The response: every period from first to last, including those without entries.
+#[derive(Serialize)]
+pub struct Trend {
+    /// The length of a period.
+    pub interval: Interval,
+    /// The time zone in which periods begin at midnight.
+    pub tz: String,
+    /// The periods, oldest first, as the function `diary_trend` builds them.
+    pub items: Box<RawValue>,
+}
+
+impl FromRequest for TrendQuery {
+    async fn from_request(request: &mut Request) -> Result<Self, Error> {
+        Self::parse(request.query(), Utc::now().date_naive())
+    }
+}
+
+impl TrendQuery {
+    /// Parses the query. Defaults to the 30 periods up to today.
+    ///
+    /// # Errors
+    /// `validation_error` for parameters that are invalid or occur twice, and for more than 4,000 periods.
+    fn parse(
+        query: impl Iterator<Item = (String, String)>,
+        today: NaiveDate,
+    ) -> Result<Self, Error> {
+        let mut parameters = Parameters::new(query);
+        let interval = parameters.parse("interval", "must be day, week or month", Interval::parse);
+        let interval = interval.unwrap_or(Interval::Day);
+        let date = "must be a date such as 2026-01-31";
+        let to = parameters.parse("to", date, parse_date).unwrap_or(today);
+        let from = parameters.parse("from", date, parse_date);
+        let from = from.unwrap_or_else(|| {
+            to.checked_sub_signed(Duration::days(30 * interval.days()))
+                .unwrap_or(to)
+        });
+        let time_zone = parameters.parse("tz", INVALID_TIME_ZONE, |text| {
+            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte);
+            ((1..=64).contains(&text.len()) && text.bytes().all(is_name)).then(|| text.to_owned())
+        });
+        parameters.finish()?;
+        let periods = (to - from).num_days() / interval.days();
+        if !(0..=MAX_PERIODS).contains(&periods) {
+            return Err(Error::invalid(
+                "from",
+                "must be before to, and at most 4000 periods earlier",
+            ));
+        }
+        Ok(Self {
+            interval,
+            from,
+            to,
+            time_zone: time_zone.unwrap_or_else(|| "UTC".into()),
+        })
+    }
+}
+
+/// Why a time zone is rejected.
+pub const INVALID_TIME_ZONE: &str = "must be an IANA time zone such as Europe/Berlin";
+
+fn parse_date(text: &str) -> Option<NaiveDate> {
+    let date: NaiveDate = text.parse().ok()?;
+    (0..=9999).contains(&date.year()).then_some(date)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn date(text: &str) -> NaiveDate {
+        text.parse().expect("a date")
+    }
+
+    fn parse(query: &str) -> Result<TrendQuery, Error> {
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        TrendQuery::parse(pairs, date("2026-11-25"))
+    }
+
+    #[test]
+    fn defaults_to_thirty_periods_in_utc() {
+        assert_eq!(
+            parse("interval=week"),
+            Ok(TrendQuery {
+                interval: Interval::Week,
+                from: date("2026-04-29"),
+                to: date("2026-11-25"),
+                time_zone: "UTC".into(),
+            })
+        );
+    }
+
+    #[test]
+    fn rejects_invalid_values_by_field() {
+        for (query, field) in [
+            ("interval=year", "interval"),
+            ("from=now", "from"),
+            ("from=2026-11-26", "from"),
+            ("from=2000-01-01", "from"),
+            ("to=2026-02-30", "to"),
+            ("tz=Mars Base", "tz"),
+            ("tz=", "tz"),
+        ] {
+            let Err(Error::Validation(details)) = parse(query) else {
+                panic!("{query} should be invalid");
+            };
+            assert_eq!(details.into_keys().collect::<Vec<_>>(), [field], "{query}");
+        }
+    }
+}

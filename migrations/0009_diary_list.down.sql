@@ -1,0 +1,1 @@
+drop function diary_page(uuid, integer, bigint, bigint);

@@ -1,0 +1,2 @@
+drop index thought_diaries_search_idx;
+drop function search_terms(integer, text);

@@ -1,0 +1,1 @@
+drop function diary_trend(integer, text, date, date, text);
