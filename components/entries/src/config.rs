@@ -29,7 +29,7 @@ impl Config {
     async fn load() -> Result<Self, Error> {
         let sweep_token = variable("sweep_token").await?;
         Ok(Self {
-            database: Database::from_variable().await?,
+            database: Database::from_variables().await?,
             keys: Keys::get().await?,
             sweep_token: (!sweep_token.is_empty()).then(|| Secret::new(sweep_token)),
             model_timeout: milliseconds("github_timeout_ms").await?,

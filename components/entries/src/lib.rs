@@ -31,4 +31,5 @@ component! {
     DELETE "/diaries/{id}" => handlers::delete,
     POST "/diaries/{id}/analyze" => handlers::analyze,
     POST "/internal/sweep" => sweep::sweep,
+    GET "/internal/backlog" => sweep::backlog,
 }
