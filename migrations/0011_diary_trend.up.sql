@@ -1,6 +1,7 @@
 -- The numbers of a user's entries per day, week or month as a JSON array, oldest
 -- period first. Periods begin at midnight in the time zone; those without
--- entries are included. Null if the time zone is unknown.
+-- entries are included. Null if the time zone is unknown. A null last_day is today;
+-- a null first_day gives 30 periods.
 create function diary_trend(
     owner integer, period text, first_day date, last_day date, time_zone text
 ) returns text
@@ -11,6 +12,8 @@ begin
     exception when invalid_parameter_value then
         return null;
     end;
+    last_day := coalesce(last_day, (now() at time zone time_zone)::date);
+    first_day := coalesce(first_day, (last_day - 29 * ('1 ' || period)::interval)::date);
     return (
         with counted as (
             select

@@ -1,6 +1,6 @@
 //! The query and the response of `GET /diaries/stats/trend`.
 
-use chrono::{Datelike, Duration, NaiveDate, Utc};
+use chrono::{Datelike, Days, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use thought_diary::{
@@ -18,10 +18,10 @@ const MAX_PERIODS: i64 = 4000;
 pub struct TrendQuery {
     /// The length of a period.
     pub interval: Interval,
-    /// The first date that is counted, in the time zone.
-    pub from: NaiveDate,
-    /// The last date that is counted, in the time zone.
-    pub to: NaiveDate,
+    /// The first date that is counted, in the time zone. Defaults to 29 periods before `to`.
+    pub from: Option<NaiveDate>,
+    /// The last date that is counted, in the time zone. Defaults to today.
+    pub to: Option<NaiveDate>,
     /// An IANA time zone, such as `Europe/Berlin`, not checked yet.
     pub time_zone: String,
 }
@@ -84,7 +84,7 @@ impl FromRequest for TrendQuery {
 }
 
 impl TrendQuery {
-    /// Parses the query. Defaults to the 30 periods up to today.
+    /// Parses the query.
     ///
     /// # Errors
     /// `validation_error` for parameters that are invalid or occur twice, and for more than 4,000 periods.
@@ -96,19 +96,17 @@ impl TrendQuery {
         let interval = parameters.parse("interval", "must be day, week or month", Interval::parse);
         let interval = interval.unwrap_or(Interval::Day);
         let date = "must be a date such as 2026-01-31";
-        let to = parameters.parse("to", date, parse_date).unwrap_or(today);
+        let to = parameters.parse("to", date, parse_date);
         let from = parameters.parse("from", date, parse_date);
-        let from = from.unwrap_or_else(|| {
-            to.checked_sub_signed(Duration::days(30 * interval.days()))
-                .unwrap_or(to)
-        });
         let time_zone = parameters.parse("tz", INVALID_TIME_ZONE, |text| {
             let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte);
             ((1..=64).contains(&text.len()) && text.bytes().all(is_name)).then(|| text.to_owned())
         });
         parameters.finish()?;
-        let periods = (to - from).num_days() / interval.days();
-        if !(0..=MAX_PERIODS).contains(&periods) {
+        // Today's date in the time zone is at most one day from the date in UTC.
+        let days = from.map(|from| to.unwrap_or(today + Days::new(1)) - from);
+        let periods = days.map_or(0, |days| days.num_days() / interval.days());
+        if days.is_some_and(|days| days < TimeDelta::zero()) || periods > MAX_PERIODS {
             return Err(Error::invalid(
                 "from",
                 "must be before to, and at most 4000 periods earlier",
@@ -146,13 +144,13 @@ mod tests {
     }
 
     #[test]
-    fn defaults_to_thirty_periods_in_utc() {
+    fn defaults_to_days_in_utc() {
         assert_eq!(
-            parse("interval=week"),
+            parse("to=2026-11-25"),
             Ok(TrendQuery {
-                interval: Interval::Week,
-                from: date("2026-04-29"),
-                to: date("2026-11-25"),
+                interval: Interval::Day,
+                from: None,
+                to: Some(date("2026-11-25")),
                 time_zone: "UTC".into(),
             })
         );
@@ -163,7 +161,8 @@ mod tests {
         for (query, field) in [
             ("interval=year", "interval"),
             ("from=now", "from"),
-            ("from=2026-11-26", "from"),
+            ("from=2026-11-27", "from"),
+            ("from=2026-02-02&to=2026-02-01", "from"),
             ("from=2000-01-01", "from"),
             ("to=2026-02-30", "to"),
             ("tz=Mars Base", "tz"),
