@@ -10,7 +10,8 @@ use thought_diary::{
     session::{Keys, bearer_token},
 };
 
-use crate::sentiment;
+/// Time that the sentiment component gets in addition to the model's timeout.
+const SENTIMENT_MARGIN: Duration = Duration::from_secs(2);
 
 /// The settings, loaded once per instance.
 #[derive(Debug)]
@@ -38,10 +39,15 @@ impl Config {
 }
 
 impl Config {
+    /// Returns the timeout of a call of the sentiment component.
+    pub fn sentiment_timeout(&self) -> Duration {
+        self.model_timeout + SENTIMENT_MARGIN
+    }
+
     /// Returns how long the sweep leaves an entry to the request that stores it.
     pub fn analysis_lease(&self, calls_model: bool) -> Duration {
         match calls_model {
-            true => self.model_timeout + 2 * sentiment::MARGIN,
+            true => 2 * self.sentiment_timeout(),
             false => Duration::ZERO,
         }
     }

@@ -16,6 +16,7 @@ mod handlers;
 mod list_query;
 mod sentiment;
 mod sweep;
+mod totals;
 mod trend;
 
 use thought_diary::component;

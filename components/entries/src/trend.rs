@@ -1,14 +1,15 @@
 //! The query and the response of `GET /diaries/stats/trend`.
 
-use chrono::{Datelike, Days, NaiveDate, TimeDelta, Utc};
+use std::{collections::HashMap, iter};
+
+use chrono::{Datelike, Days, Months, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use thought_diary::{
     Error,
     http::{FromRequest, Request},
 };
 
-use crate::list_query::Parameters;
+use crate::{list_query::Parameters, totals::Totals};
 
 /// Maximum number of periods in a response: more than ten years of days.
 const MAX_PERIODS: i64 = 4000;
@@ -57,6 +58,16 @@ impl Interval {
         }
     }
 
+    /// Returns the first date of the period after the one that begins at `start`.
+    fn next(self, start: NaiveDate) -> Option<NaiveDate> {
+        match self {
+            Self::Day => start.checked_add_days(Days::new(1)),
+            Self::Week => start.checked_add_days(Days::new(7)),
+            Self::Month => start.checked_add_months(Months::new(1)),
+        }
+    }
+
+    /// Returns the minimum number of days of a period.
     fn days(self) -> i64 {
         match self {
             Self::Day => 1,
@@ -67,14 +78,51 @@ impl Interval {
 }
 
 /// The response: every period from first to last, including those without entries.
-#[derive(Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct Trend {
-    /// The length of a period.
-    pub interval: Interval,
+    interval: Interval,
     /// The time zone in which periods begin at midnight.
-    pub tz: String,
-    /// The periods, oldest first, as the function `diary_trend` builds them.
-    pub items: Box<RawValue>,
+    tz: String,
+    /// The periods, oldest first.
+    items: Vec<Period>,
+}
+
+/// The numbers of entries that were created in a period.
+#[derive(Debug, PartialEq, Serialize)]
+struct Period {
+    /// The first date of the period.
+    start: NaiveDate,
+    #[serde(flatten)]
+    totals: Totals,
+}
+
+impl Trend {
+    /// Lists the periods from the one that begins at `first_start` to the one that contains `last_date`.
+    ///
+    /// `counted` has the periods with entries, oldest first.
+    ///
+    /// # Errors
+    /// The first error of `counted`.
+    pub fn new(
+        query: &TrendQuery,
+        first_start: NaiveDate,
+        last_date: NaiveDate,
+        counted: impl Iterator<Item = Result<(NaiveDate, Totals), Error>>,
+    ) -> Result<Self, Error> {
+        let counted: HashMap<NaiveDate, Totals> = counted.collect::<Result<_, _>>()?;
+        let starts = iter::successors(Some(first_start), |start| query.interval.next(*start));
+        let items = starts
+            .take_while(|start| *start <= last_date)
+            .map(|start| Period {
+                start,
+                totals: counted.get(&start).copied().unwrap_or_default(),
+            });
+        Ok(Self {
+            interval: query.interval,
+            tz: query.time_zone.clone(),
+            items: items.collect(),
+        })
+    }
 }
 
 impl FromRequest for TrendQuery {
@@ -152,6 +200,31 @@ mod tests {
                 from: None,
                 to: Some(date("2026-11-25")),
                 time_zone: "UTC".into(),
+            })
+        );
+    }
+
+    #[test]
+    fn adds_periods_without_entries() {
+        let query = parse("interval=month").expect("is valid");
+        let february = (date("2026-02-01"), Totals::new(3, 2, 1));
+        let trend = Trend::new(
+            &query,
+            date("2026-01-01"),
+            date("2026-03-15"),
+            [Ok(february)].into_iter(),
+        );
+        let items = trend.map(|trend| trend.items).expect("is valid");
+        let expected = [
+            ("2026-01-01", Totals::default()),
+            ("2026-02-01", Totals::new(3, 2, 1)),
+            ("2026-03-01", Totals::default()),
+        ];
+        assert_eq!(
+            items,
+            expected.map(|(start, totals)| Period {
+                start: date(start),
+                totals
             })
         );
     }
