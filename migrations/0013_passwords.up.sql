@@ -98,7 +98,8 @@ end $$;
 -- Creates a session for a verified password. Returns null if the account's hash
 -- is not the verified one any more (the password was changed in the meantime),
 -- or if the account is delayed, disabled or deleted. Also deletes the user's
--- expired sessions and the count of wrong passwords.
+-- expired sessions. The count of wrong passwords stays: a user who logs in must
+-- not give an attacker more guesses.
 --
 -- new_hash replaces the verified hash; null keeps it.
 create function session_create(
@@ -126,7 +127,6 @@ begin
             end
         where id = owner;
     end if;
-    delete from failed_logins failed where failed.account = account;
     delete from sessions where user_id = owner and expires_at <= now();
     insert into sessions as session (user_id, expires_at, user_agent, network)
     values (owner, now() + make_interval(secs => ttl_seconds), user_agent, network)

@@ -5,7 +5,7 @@
 //! a single statement, because Spin has no transactions: its pool passes a
 //! connection with an open transaction on to the next request.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use chrono::{NaiveDate, NaiveDateTime};
 use spin_sdk::pg::{self as sdk, Connection, Decode, ParameterValue, PgError, QueryError};
@@ -20,9 +20,8 @@ use crate::{
 /// Timeout of opening a connection and of each step of the statement. A client gets its response within 3 s.
 const STEP_TIMEOUT: Duration = Duration::from_millis(2600);
 
-/// Time after which Postgres itself cancels the statement. Our own timeout
-/// leaves it running, and the next request would get its busy connection.
-const STATEMENT_TIMEOUT: &str = "-c statement_timeout=2500";
+/// Timeout of connecting, for the host.
+const CONNECT_TIMEOUT_SECONDS: &str = "2";
 
 /// An SQL statement with named parameters.
 pub struct Statement {
@@ -156,33 +155,61 @@ pub struct Database {
 }
 
 impl Database {
-    /// Reads the variable `database_url`.
+    /// Reads the variables `database_url` and `database_statement_timeout`.
     ///
     /// # Errors
-    /// `service_unavailable` when it is not a Postgres URL.
-    pub async fn from_variable() -> Result<Self, Error> {
+    /// `service_unavailable` when one of them is invalid.
+    pub async fn from_variables() -> Result<Self, Error> {
+        let statement_timeout = config::parsed(
+            "database_statement_timeout",
+            "a number of milliseconds from 1 to 600000, or off",
+            parse_statement_timeout,
+        )
+        .await?;
         config::parsed(
             "database_url",
-            "a URL such as postgres://user:password@host:5432/database",
-            Self::parse,
+            "a URL such as postgres://user:password@host:5432/database?sslmode=verify-full, \
+             without sslrootcert (set SSL_CERT_FILE in the environment of the host instead)",
+            |url| Self::parse(url, statement_timeout),
         )
         .await
     }
 
     /// Parses a URL and adds the timeouts that it does not set itself.
-    fn parse(value: &str) -> Option<Self> {
+    ///
+    /// Postgres has to cancel statements too: the component's own timeout leaves
+    /// the statement running, and the next request would get its busy connection.
+    fn parse(value: &str, statement_timeout: Option<u32>) -> Option<Self> {
         let mut url = Url::parse(value).ok()?;
         if !matches!(url.scheme(), "postgres" | "postgresql") || !url.has_host() {
             return None;
         }
-        for (name, default) in [("connect_timeout", "2"), ("options", STATEMENT_TIMEOUT)] {
-            if !url.query_pairs().any(|(present, _)| present == name) {
-                url.query_pairs_mut().append_pair(name, default);
-            }
+        let mut parameters: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
+        // The host reads certificates from SSL_CERT_FILE only.
+        if parameters.contains_key("sslrootcert") {
+            return None;
         }
+        // The host knows `require` as its strictest mode, and verifies certificate and host name in it.
+        if let Some(mode) = parameters.get_mut("sslmode")
+            && mode.starts_with("verify-")
+        {
+            *mode = "require".into();
+        }
+        let connect_timeout = parameters.entry("connect_timeout".into());
+        connect_timeout.or_insert_with(|| CONNECT_TIMEOUT_SECONDS.into());
+        let options = parameters.entry("options".into()).or_default();
+        if let Some(milliseconds) = statement_timeout
+            && !options.contains("statement_timeout")
+        {
+            *options = format!("{options} -c statement_timeout={milliseconds}");
+        }
+        if options.trim().is_empty() {
+            parameters.remove("options");
+        }
+        url.query_pairs_mut().clear().extend_pairs(&parameters);
         // Form encoding writes a space as `+`, which connection URLs do not decode.
         let query = url.query().map(|query| query.replace('+', "%20"));
-        url.set_query(query.as_deref());
+        url.set_query(query.as_deref().filter(|query| !query.is_empty()));
         Some(Self {
             address: Secret::new(url),
         })
@@ -240,6 +267,18 @@ impl Row {
     }
 }
 
+/// Parses `off` as no timeout, otherwise milliseconds.
+fn parse_statement_timeout(text: &str) -> Option<Option<u32>> {
+    match text {
+        "off" => Some(None),
+        text => text
+            .parse()
+            .ok()
+            .filter(|milliseconds| (1..=600_000).contains(milliseconds))
+            .map(Some),
+    }
+}
+
 /// Distinguishes an unreachable database from an invalid statement. The host's
 /// messages are dropped: they contain addresses, statements and stack traces.
 fn into_error(error: sdk::Error) -> Error {
@@ -283,7 +322,7 @@ mod tests {
     use super::*;
 
     fn address(url: &str) -> Option<String> {
-        Database::parse(url).map(|database| database.address.expose().to_owned())
+        Database::parse(url, Some(2500)).map(|database| database.address.expose().to_owned())
     }
 
     #[test]
@@ -291,18 +330,42 @@ mod tests {
         assert_eq!(
             address("postgres://u:p%40ss@db/diary").as_deref(),
             Some(
-                "postgres://u:p%40ss@db/diary?connect_timeout=2&options=-c%20statement_timeout%3D2500"
+                "postgres://u:p%40ss@db/diary?connect_timeout=2&options=%20-c%20statement_timeout%3D2500"
             )
         );
     }
 
     #[test]
-    fn keeps_timeouts_of_the_address() {
-        let kept = address("postgresql://db/diary?connect_timeout=9&options=-c%20x%3D1");
+    fn keeps_timeouts_and_options_of_the_address() {
         assert_eq!(
-            kept.as_deref(),
-            Some("postgresql://db/diary?connect_timeout=9&options=-c%20x%3D1")
+            address("postgresql://db/diary?connect_timeout=9&options=-c%20x%3D1").as_deref(),
+            Some(
+                "postgresql://db/diary?connect_timeout=9&options=-c%20x%3D1%20-c%20statement_timeout%3D2500"
+            )
         );
+        assert_eq!(
+            address("postgresql://db/diary?options=-c%20statement_timeout%3D9").as_deref(),
+            Some("postgresql://db/diary?connect_timeout=2&options=-c%20statement_timeout%3D9")
+        );
+    }
+
+    #[test]
+    fn sends_no_options_when_the_statement_timeout_is_off() {
+        let address = |url| Database::parse(url, None).map(|database| database.address);
+        assert_eq!(
+            address("postgres://pooler/diary"),
+            Some(Secret::new("postgres://pooler/diary?connect_timeout=2"))
+        );
+    }
+
+    #[test]
+    fn requires_verified_tls_for_verify_modes() {
+        assert_eq!(
+            address("postgres://db/diary?connect_timeout=2&options=statement_timeout&sslmode=verify-full")
+                .as_deref(),
+            Some("postgres://db/diary?connect_timeout=2&options=statement_timeout&sslmode=require")
+        );
+        assert_eq!(address("postgres://db/diary?sslrootcert=ca.pem"), None);
     }
 
     #[test]

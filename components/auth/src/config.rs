@@ -25,7 +25,7 @@ pub struct Config {
 
 impl Config {
     async fn load() -> Result<Self, Error> {
-        let database = Database::from_variable().await?;
+        let database = Database::from_variables().await?;
         let keys = Keys::get().await?;
         Ok(Self {
             limits: RateLimits::load(database.clone(), keys).await?,

@@ -5,8 +5,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
+use chrono::NaiveDate;
 use thought_diary::{
     Error,
     analysis::{Analysis, Fallback},
@@ -18,6 +17,7 @@ use crate::{
     conditional::Tagged,
     entry::{Content, Id},
     sentiment::Failure,
+    totals::Totals,
     trend::{INVALID_TIME_ZONE, Trend, TrendQuery},
 };
 
@@ -243,15 +243,6 @@ pub async fn for_analysis(
     })
 }
 
-/// The numbers of a user's entries.
-#[derive(Serialize)]
-pub struct Totals {
-    total_entries: i64,
-    positive_entries: i64,
-    negative_entries: i64,
-    neutral_entries: i64,
-}
-
 /// Returns the user's totals.
 ///
 /// # Errors
@@ -268,17 +259,12 @@ pub async fn stats(database: &Database, session: &Session) -> Result<Totals, Err
         having {SESSION_IS_ACTIVE}"
     ));
     let row = database.row(statement).await?.ok_or(Error::TokenRevoked)?;
-    let (total, positive, negative) = (
-        row.get("total")?,
-        row.get("positive")?,
-        row.get("negative")?,
-    );
-    Ok(Totals {
-        total_entries: total,
-        positive_entries: positive,
-        negative_entries: negative,
-        neutral_entries: total - positive - negative,
-    })
+    let count = |column| row.get::<i64>(column);
+    Ok(Totals::new(
+        count("total")?,
+        count("positive")?,
+        count("negative")?,
+    ))
 }
 
 /// Counts the user's entries per period of time.
@@ -293,7 +279,8 @@ pub async fn trend(
     let statement = session
         .statement(format!(
             "-- entries::db::trend()
-            select diary_trend($user_id, $interval, $from::date, $to::date, $time_zone) as items
+            select first_start, last_date, starts, totals, positives, negatives
+            from diary_trend($user_id, $interval, $from, $to, $time_zone)
             where {SESSION_IS_ACTIVE}"
         ))
         .bind("interval", query.interval.as_str())
@@ -301,14 +288,29 @@ pub async fn trend(
         .bind("to", query.to)
         .bind("time_zone", query.time_zone.as_str());
     let row = database.row(statement).await?.ok_or(Error::TokenRevoked)?;
-    let items: Option<String> = row.get("items")?;
-    let items = items.ok_or_else(|| Error::invalid("tz", INVALID_TIME_ZONE))?;
-    Ok(Trend {
-        interval: query.interval,
-        tz: query.time_zone.clone(),
-        items: RawValue::from_string(items)
-            .map_err(|_| Error::Internal("diary_trend() did not return JSON".into()))?,
-    })
+    let first_start: Option<i32> = row.get("first_start")?;
+    let first_start = first_start.ok_or_else(|| Error::invalid("tz", INVALID_TIME_ZONE))?;
+    let numbers = |column| {
+        let numbers: Option<Vec<Option<i32>>> = row.get(column)?;
+        Ok::<_, Error>(numbers.into_iter().flatten().flatten())
+    };
+    let counts = numbers("totals")?
+        .zip(numbers("positives")?)
+        .zip(numbers("negatives")?)
+        .map(|((total, positive), negative)| Totals::new(total, positive, negative));
+    let counted = numbers("starts")?.zip(counts);
+    Trend::new(
+        query,
+        date(first_start)?,
+        date(row.get("last_date")?)?,
+        counted.map(|(start, totals)| Ok((date(start)?, totals))),
+    )
+}
+
+/// Converts a number of days since 1970.
+fn date(days: i32) -> Result<NaiveDate, Error> {
+    NaiveDate::from_epoch_days(days)
+        .ok_or_else(|| Error::Internal("diary_trend() returned an invalid date".into()))
 }
 
 /// Binds a text and its analysis: the parameters `$content`, `$analyzed_content`,
