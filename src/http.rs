@@ -1,5 +1,6 @@
 //! HTTP: from the host's raw request, through the route table, to a response with all common headers.
 
+mod bearer;
 mod body;
 mod client;
 mod context;
@@ -19,6 +20,7 @@ use crate::{
     log,
     response::{Response, no_content},
 };
+pub use bearer::bearer_token;
 pub use body::BodyError;
 pub use client::send;
 pub use context::{Context, Visibility};

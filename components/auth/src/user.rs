@@ -259,7 +259,7 @@ mod tests {
         assert!(reasons("Passw0rd!").is_empty());
         for special in PASSWORD_SPECIALS.chars() {
             assert!(
-                reasons(&format!("Xassw0rd{special}")).is_empty(),
+                reasons(&format!("Passw0rd{special}")).is_empty(),
                 "{special}"
             );
         }
