@@ -1,57 +1,43 @@
-//! What the routes do.
+//! Request handlers.
 
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
 use thought_diary::{Error, Request, Response, http::json};
 
 use crate::{
-    ask::{Fallback, marks},
-    config::Model,
+    analysis::{Analysis, AnalyzeRequest, Analyzer, Fallback, ModelUse},
+    config::ModelConfig,
     lexicon,
-    markup::{Analysis, render},
+    markup::render,
+    model,
 };
 
-/// Body of `POST /analyze`.
-#[derive(Deserialize)]
-struct Entry {
-    text: String,
-    /// A keyed digest of the text, in hexadecimal; without it nothing is kept for the next time.
-    cache_key: Option<String>,
-}
-
-/// Answer of `POST /analyze`.
-#[derive(Serialize)]
-struct Analyzed {
-    #[serde(flatten)]
-    analysis: Analysis,
-    analyzed_by: AnalyzedBy,
-    /// Why it was not the model.
-    fallback: Option<Fallback>,
-}
-
-/// Who found the feelings.
-#[derive(Clone, Copy, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum AnalyzedBy {
-    Model,
-    Lexicon,
-}
-
-/// `POST /analyze`: the text marked up by the model, or by the lexicon when there is none to rely on.
+/// `POST /analyze`: returns the text with its phrases marked by the model, or by the lexicon as the fallback.
 pub async fn analyze(request: &mut Request) -> Result<Response, Error> {
-    let Entry { text, cache_key } = request.json().await?;
-    let marks = match Model::get().await? {
-        Some(model) => marks(request, model, &text, cache_key.as_deref()).await,
-        None => Err(Fallback::NoModel),
+    let AnalyzeRequest {
+        text,
+        cache_key,
+        model: model_use,
+    } = request.json().await?;
+    let cache_key = cache_key.as_deref();
+    let marks = match (ModelConfig::get().await?, model_use) {
+        (None, _) => Err(Fallback::NoModel),
+        (Some(config), ModelUse::CachedOnly) => {
+            let cached = model::cached_marks(request, config, &text, cache_key).await;
+            cached.ok_or(Fallback::Pending)
+        }
+        (Some(config), ModelUse::Call) => model::marks(request, config, &text, cache_key).await,
     };
     let (marks, analyzed_by, fallback) = match marks {
-        Ok(marks) => (marks, AnalyzedBy::Model, None),
-        Err(fallback) => (lexicon::analyze(&text), AnalyzedBy::Lexicon, Some(fallback)),
+        Ok(marks) => (marks, Analyzer::Model, None),
+        Err(fallback) => (lexicon::analyze(&text), Analyzer::Lexicon, Some(fallback)),
     };
+    let markup = render(&text, &marks);
     Ok(json(
         StatusCode::OK,
-        &Analyzed {
-            analysis: render(&text, &marks),
+        &Analysis {
+            analyzed_content: markup.html,
+            positive_count: markup.positive_count,
+            negative_count: markup.negative_count,
             analyzed_by,
             fallback,
         },

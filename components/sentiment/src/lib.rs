@@ -1,14 +1,26 @@
-//! Marks the emotional phrases of a text; reachable from other components only.
+//! Private component that marks the emotional phrases of a text.
+//!
+//! `POST /analyze` takes a text and returns it as HTML with positive and negative phrases marked. The
+//! [`model`] finds the phrases where one is configured and reachable, the built-in [`lexicon`] otherwise.
 
-mod ask;
-mod cache;
-mod circuit;
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+mod analysis;
 mod config;
 mod handlers;
 mod lexicon;
 mod markup;
-mod memory;
-mod provider;
+mod model;
+#[cfg(test)]
+mod round_trip;
 
 use http::Method;
 use thought_diary::{Error, Request, Response, component};

@@ -1,40 +1,43 @@
-//! Finds a model's phrases in the text, however loosely the model copied them.
+//! Finds a model's phrases in the text, even where the model did not copy them exactly.
 
 use std::{collections::HashMap, ops::Range};
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::{Mark, Polarity};
-use crate::lexicon;
+use crate::{
+    lexicon,
+    markup::{Mark, Polarity},
+};
 
-/// Phrases beyond this number are not looked for; the longest come first.
-const MOST_PHRASES: usize = 200;
-/// Longer phrases, in graphemes that count, are no phrases and are not looked for.
-const LONGEST_PHRASE: usize = 200;
-/// Nor are those with more bytes than this.
-const MOST_BYTES: usize = 2000;
+/// A phrase in the model's spelling, and its polarity. It is untrusted and must not reach a response or the log.
+pub type Phrase = (String, Polarity);
 
-/// Finds a model's phrases in the text.
+/// Most phrases that are searched for; the longest ones are preferred.
+const MAX_PHRASES: usize = 200;
+/// Longest phrase that is searched for, in significant graphemes.
+const MAX_PHRASE_LENGTH: usize = 200;
+/// Longest phrase that is searched for, in bytes.
+const MAX_PHRASE_BYTES: usize = 2000;
+
+/// Returns marks for the phrases that occur in `text`.
 ///
-/// Case, punctuation, the style of quotes and the kind and amount of white
-/// space may differ. Each phrase takes its earliest occurrence on word
-/// boundaries that no mark has taken yet, long phrases before short ones, so
-/// that "not happy" is found before "happy". A phrase that is given twice takes
-/// two occurrences; one that is not in the text is ignored.
-pub fn locate(text: &str, phrases: &[(String, Polarity)]) -> Vec<Mark> {
+/// Case, punctuation, the style of quotes, and the kind and amount of white space may differ. Longer phrases are
+/// searched for first, so that "not happy" takes precedence over "happy". Each phrase marks its first occurrence on
+/// word boundaries that is not marked yet; a phrase that is listed twice marks two occurrences.
+pub fn locate(text: &str, phrases: &[Phrase]) -> Vec<Mark> {
     let mut keys = Keys::default();
     let units = units(text, |grapheme| keys.add(grapheme));
-    let mut wanted: Vec<(Wanted<'_>, Polarity)> = phrases
+    let mut patterns: Vec<(Pattern<'_>, Polarity)> = phrases
         .iter()
-        .filter_map(|(phrase, polarity)| Some((Wanted::new(phrase.trim(), &keys)?, *polarity)))
+        .filter_map(|(phrase, polarity)| Some((Pattern::new(phrase.trim(), &keys)?, *polarity)))
         .collect();
-    wanted.sort_by_key(|(wanted, _)| std::cmp::Reverse(wanted.length()));
+    patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.length()));
     let mut marks: Vec<Mark> = Vec::new();
     let mut taken = vec![false; units.len()];
-    for (wanted, polarity) in wanted.iter().take(MOST_PHRASES) {
-        let found = match wanted {
-            Wanted::Words(phrase) => first_free(&units, &mut taken, phrase),
-            Wanted::Face(face) => first_face(text, face, &marks),
+    for (pattern, polarity) in patterns.iter().take(MAX_PHRASES) {
+        let found = match pattern {
+            Pattern::Words(phrase) => first_free(&units, &mut taken, phrase),
+            Pattern::Emoticon(emoticon) => first_emoticon(text, emoticon, &marks),
         };
         marks.extend(found.map(|range| Mark {
             range,
@@ -44,40 +47,40 @@ pub fn locate(text: &str, phrases: &[(String, Polarity)]) -> Vec<Mark> {
     marks
 }
 
-/// A phrase to look for.
-enum Wanted<'p> {
-    /// Compared grapheme by grapheme.
+/// A phrase, prepared for the search.
+enum Pattern<'p> {
+    /// Words, compared grapheme by grapheme.
     Words(Vec<Unit>),
-    /// An emoticon, which is all punctuation: compared as it is.
-    Face(&'p str),
+    /// An emoticon, compared exactly because it consists of punctuation.
+    Emoticon(&'p str),
 }
 
-impl<'p> Wanted<'p> {
-    /// `None` for what cannot be in the text.
+impl<'p> Pattern<'p> {
+    /// Returns `None` if the phrase is empty, too long, or has a grapheme that is not in the text.
     fn new(phrase: &'p str, keys: &Keys) -> Option<Self> {
         if lexicon::is_emoticon(phrase) {
-            return Some(Self::Face(phrase));
+            return Some(Self::Emoticon(phrase));
         }
-        if phrase.len() > MOST_BYTES {
+        if phrase.len() > MAX_PHRASE_BYTES {
             return None;
         }
         let phrase = units(phrase, |grapheme| keys.find(grapheme));
-        let fits = (1..=LONGEST_PHRASE).contains(&phrase.len());
+        let fits = (1..=MAX_PHRASE_LENGTH).contains(&phrase.len());
         (fits && phrase.iter().all(|unit| unit.key != UNKNOWN)).then_some(Self::Words(phrase))
     }
 
     fn length(&self) -> usize {
         match self {
             Self::Words(phrase) => phrase.len(),
-            Self::Face(_) => 0,
+            Self::Emoticon(_) => 0,
         }
     }
 }
 
-/// The earliest place where an emoticon stands by itself and nothing is marked.
-fn first_face(text: &str, face: &str, marks: &[Mark]) -> Option<Range<usize>> {
-    text.match_indices(face)
-        .map(|(start, face)| start..start + face.len())
+/// Finds the first occurrence of an emoticon that is not part of a word and not marked yet.
+fn first_emoticon(text: &str, emoticon: &str, marks: &[Mark]) -> Option<Range<usize>> {
+    text.match_indices(emoticon)
+        .map(|(start, emoticon)| start..start + emoticon.len())
         .find(|place| {
             let before = text
                 .get(..place.start)
@@ -93,7 +96,7 @@ fn first_face(text: &str, face: &str, marks: &[Mark]) -> Option<Range<usize>> {
         })
 }
 
-/// What parts two graphemes that count.
+/// Separator between two significant graphemes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Gap {
     None,
@@ -101,29 +104,29 @@ enum Gap {
     Space,
 }
 
-/// A grapheme that counts when text and phrase are compared: no white space, no punctuation.
+/// A significant grapheme: anything but white space and punctuation.
 #[derive(Debug)]
 struct Unit {
     key: u32,
     range: Range<usize>,
-    /// What stands between it and the one before.
+    /// Separator between the previous unit and this one.
     gap: Gap,
-    /// Whether a word begins with it.
-    opens: bool,
-    /// Whether a word ends with it.
-    closes: bool,
+    /// Whether a word starts here.
+    starts_word: bool,
+    /// Whether a word ends here.
+    ends_word: bool,
 }
 
-/// Numbers for graphemes, the same for those that differ only in case and variation.
+/// Numbers for graphemes. Graphemes that differ only in case or variation selector have the same number.
 #[derive(Default)]
 struct Keys {
-    /// Those of several characters; one of a single character is its own number.
+    /// Numbers of graphemes with several characters. A single character is its own number.
     clusters: HashMap<String, u32>,
 }
 
-/// The key of a grapheme that the text does not have.
+/// Key of a grapheme that does not occur in the text.
 const UNKNOWN: u32 = u32::MAX;
-/// Numbers from here on are no characters.
+/// First number above all characters.
 const FIRST_CLUSTER: u32 = char::MAX as u32 + 1;
 
 impl Keys {
@@ -143,7 +146,7 @@ impl Keys {
     }
 }
 
-/// A grapheme's number, where it is a single character.
+/// Returns the number of a grapheme that is a single character when folded.
 fn single(grapheme: &str) -> Option<u32> {
     let mut characters = fold(grapheme);
     let only = characters.next()?;
@@ -167,7 +170,7 @@ fn units(text: &str, mut key: impl FnMut(&str) -> u32) -> Vec<Unit> {
     for (start, grapheme) in text.grapheme_indices(true) {
         let end = start + grapheme.len();
         while bounds.next_if(|word| word.end <= start).is_some() {}
-        if !counts(grapheme) {
+        if !is_significant(grapheme) {
             let space = grapheme.chars().any(char::is_whitespace);
             gap = if space || gap == Gap::Space {
                 Gap::Space
@@ -176,23 +179,23 @@ fn units(text: &str, mut key: impl FnMut(&str) -> u32) -> Vec<Unit> {
             };
             continue;
         }
-        let opens = bounds.peek().is_none_or(|word| word.start == start);
+        let starts_word = bounds.peek().is_none_or(|word| word.start == start);
         while bounds.next_if(|word| word.end < end).is_some() {}
-        let closes = bounds.peek().is_none_or(|word| word.end == end);
+        let ends_word = bounds.peek().is_none_or(|word| word.end == end);
         units.push(Unit {
             key: key(grapheme),
             range: start..end,
             gap,
-            opens,
-            closes,
+            starts_word,
+            ends_word,
         });
         gap = Gap::None;
     }
     units
 }
 
-/// Letters, digits, emoji and other symbols count; white space and punctuation may differ.
-fn counts(grapheme: &str) -> bool {
+/// Returns whether a grapheme must match: letters, digits, emoji and other symbols, but not white space or punctuation.
+fn is_significant(grapheme: &str) -> bool {
     let Some(first) = grapheme.chars().next() else {
         return false;
     };
@@ -201,7 +204,7 @@ fn counts(grapheme: &str) -> bool {
     first.is_alphanumeric() || first >= '\u{2070}' && !punctuation && !first.is_whitespace()
 }
 
-/// The earliest place of `phrase` in `units` that begins and ends with a word and is not `taken`.
+/// Finds the first occurrence of `phrase` in `units` that is on word boundaries and not `taken`, and takes it.
 fn first_free(units: &[Unit], taken: &mut [bool], phrase: &[Unit]) -> Option<Range<usize>> {
     let last_start = units.len().checked_sub(phrase.len())?;
     let place = (0..=last_start)
@@ -220,44 +223,46 @@ fn first_free(units: &[Unit], taken: &mut [bool], phrase: &[Unit]) -> Option<Ran
 }
 
 fn is_same(there: &[Unit], phrase: &[Unit]) -> bool {
-    let on_bounds = there.first().is_some_and(|unit| unit.opens)
-        && there.last().is_some_and(|unit| unit.closes);
+    let on_bounds = there.first().is_some_and(|unit| unit.starts_word)
+        && there.last().is_some_and(|unit| unit.ends_word);
     on_bounds
         && there
             .iter()
             .zip(phrase)
             .enumerate()
-            .all(|(index, (here, wanted))| {
-                here.key == wanted.key && (index == 0 || is_same_gap(here.gap, wanted.gap))
+            .all(|(index, (here, phrase_unit))| {
+                here.key == phrase_unit.key
+                    && (index == 0 || is_same_gap(here.gap, phrase_unit.gap))
             })
 }
 
-/// "Heart-broken" may be "heart broken" or "heartbroken", but "now here" is not "nowhere".
-fn is_same_gap(here: Gap, wanted: Gap) -> bool {
-    here == wanted || here == Gap::Punctuation || wanted == Gap::Punctuation
+/// Returns whether two separators match: "heart-broken" matches "heart broken" and "heartbroken", but "now here" does
+/// not match "nowhere".
+fn is_same_gap(here: Gap, phrase_unit: Gap) -> bool {
+    here == phrase_unit || here == Gap::Punctuation || phrase_unit == Gap::Punctuation
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        super::render,
         Polarity::{Negative, Positive},
         *,
     };
+    use crate::markup::render;
 
     fn marked(text: &str, phrases: &[(&str, Polarity)]) -> String {
         let phrases: Vec<_> = phrases
             .iter()
             .map(|(phrase, polarity)| (phrase.to_string(), *polarity))
             .collect();
-        let html = render(text, &locate(text, &phrases)).analyzed_content;
+        let html = render(text, &locate(text, &phrases)).html;
         html.replace("<span class=\"positive\">", "[+")
             .replace("<span class=\"negative\">", "[-")
             .replace("</span>", "]")
     }
 
     #[test]
-    fn the_earliest_free_occurrence_is_taken() {
+    fn marks_the_first_unmarked_occurrence() {
         let text = "happy, happy and happy";
         assert_eq!(
             marked(text, &[("happy", Positive)]),
@@ -274,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn longer_phrases_come_first_and_nothing_is_marked_twice() {
+    fn prefers_longer_phrases_and_marks_nothing_twice() {
         let phrases = [
             ("happy", Positive),
             ("not happy", Negative),
@@ -291,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_words_match() {
+    fn matches_whole_words_only() {
         assert_eq!(
             marked("unhappy happiness", &[("happy", Positive)]),
             "unhappy happiness"
@@ -301,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn case_quotes_punctuation_and_white_space_may_differ() {
+    fn ignores_case_quotes_punctuation_and_white_space() {
         assert_eq!(
             marked("I Don’t\n  FEEL   good!", &[("don't feel good", Negative)]),
             "I [-Don’t\n  FEEL   good]!"
@@ -317,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn other_scripts_and_emoji_are_found() {
+    fn finds_other_scripts_and_emoji() {
         assert_eq!(
             marked("今日は楽しい一日", &[("楽しい", Positive)]),
             "今日は[+楽しい]一日"
@@ -332,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn phrases_that_are_not_there_are_ignored() {
+    fn ignores_phrases_that_are_not_in_the_text() {
         let phrases = [
             ("wonderful", Positive),
             ("", Negative),
@@ -344,16 +349,16 @@ mod tests {
     }
 
     #[test]
-    fn thousands_of_phrases_are_cut_short() {
+    fn limits_the_number_of_phrases() {
         let text = "word ".repeat(1000);
         let phrases = vec![("word".to_string(), Negative); 5000];
         let marks = locate(&text, &phrases);
-        assert_eq!(marks.len(), MOST_PHRASES);
-        assert_eq!(render(&text, &marks).negative_count as usize, MOST_PHRASES);
+        assert_eq!(marks.len(), MAX_PHRASES);
+        assert_eq!(render(&text, &marks).negative_count as usize, MAX_PHRASES);
     }
 
     #[test]
-    fn markup_in_the_text_stays_text() {
+    fn escapes_markup_in_the_text() {
         let text = "<script>alert(\"love & 'hate'\")</script>";
         let html = marked(text, &[("love", Positive), ("</script>", Negative)]);
         assert_eq!(
