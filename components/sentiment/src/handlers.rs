@@ -25,7 +25,7 @@ pub async fn analyze(request: &mut Request) -> Result<Response, Error> {
             let cached = model::cached_marks(request, config, &text, cache_key).await;
             cached.ok_or(Fallback::Pending)
         }
-        (Some(config), ModelUse::Call) => model::marks(request, config, &text, cache_key).await,
+        (Some(config), ModelUse::Call) => model::analyze(request, config, &text, cache_key).await,
     };
     let (marks, analyzed_by, fallback) = match marks {
         Ok(marks) => (marks, Analyzer::Model, None),

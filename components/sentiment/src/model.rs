@@ -1,4 +1,7 @@
-//! Marks a text by a language model: Redis is asked for cached marks and for a permit, then the model is called.
+//! Marks the emotional phrases of a text by a language model.
+//!
+//! [`analyze`] looks up cached marks and the state of the circuit breaker in Redis, calls the model if it may, and
+//! records the result in Redis. [`cached_marks`] only reads the cache.
 
 mod cache;
 mod circuit;
@@ -15,13 +18,12 @@ use std::time::{Duration, Instant};
 use spin_sdk::time::sleep;
 use thought_diary::{Request, log::Level};
 
-#[cfg(test)]
 pub use self::phrases::locate;
 use crate::{analysis::Fallback, config::ModelConfig, markup::Mark};
 use cache::CacheSlot;
-use circuit::{Permit, Transition};
+use circuit::Transition;
 use failure::Failure;
-use features::RequestFeatures;
+use phrases::Phrase;
 use shared_state::{CallRecord, Lookup, RedisUnavailable};
 
 /// Interval at which a request checks Redis while another request analyzes the same text.
@@ -53,7 +55,7 @@ pub async fn cached_marks(
 ///
 /// # Errors
 /// The reason why the model did not mark the text, after it was logged.
-pub async fn marks(
+pub async fn analyze(
     request: &Request,
     config: &ModelConfig,
     text: &str,
@@ -62,63 +64,32 @@ pub async fn marks(
     let started = Instant::now();
     let slot = cache_key.and_then(|digest| CacheSlot::new(config, digest));
     let slot = slot.as_ref();
-    let mut lookup = shared_state::lookup(config, slot).await;
-    while let (Ok(Lookup::InProgress), Some(slot)) = (&lookup, slot)
-        && started.elapsed() < config.timeout
-    {
-        sleep(POLL_INTERVAL).await;
-        // In the second half of the timeout only cached marks are accepted: a call with so little time left
-        // could time out and would count as the model's failure.
-        lookup = if started.elapsed() < config.timeout / 2 {
-            shared_state::lookup(config, Some(slot)).await
-        } else {
-            shared_state::peek(config, slot).await
-        };
-    }
+    let mut lookup = look_up_or_wait(config, slot, started).await;
     if let Ok(Lookup::Cached(value)) = &lookup {
         if let Some(marks) = decode(request, value, text) {
             return Ok(marks);
         }
-        lookup = shared_state::lookup(config, None).await;
+        lookup = shared_state::look_up(config, None).await;
     }
-    match lookup {
-        Ok(Lookup::Permitted(permit, features)) => {
-            let time_left = config.timeout.saturating_sub(started.elapsed());
-            call(request, config, text, slot, permit, features, time_left).await
-        }
+    let (permit, features) = match lookup {
+        Ok(Lookup::Permitted(permit, features)) => (permit, features),
         Ok(_) => {
             request.log(
                 Level::Debug,
                 "the model was not called: the circuit is open, too many calls are pending, or an equal text is still in progress",
             );
-            Err(Fallback::Unavailable)
+            return Err(Fallback::Unavailable);
         }
         Err(error) => {
             log_redis_unavailable(request, error);
-            Err(Fallback::Unavailable)
+            return Err(Fallback::Unavailable);
         }
-    }
-}
-
-/// Calls the model and records the outcome, with the marks to cache, in Redis.
-async fn call(
-    request: &Request,
-    config: &ModelConfig,
-    text: &str,
-    slot: Option<&CacheSlot>,
-    permit: Permit,
-    features: RequestFeatures,
-    time_left: Duration,
-) -> Result<Vec<Mark>, Fallback> {
+    };
+    let time_left = config.timeout.saturating_sub(started.elapsed());
     let response = client::complete(config, text, features, time_left).await;
     let marks = response
         .phrases
-        .and_then(|phrases| match phrases::locate(text, &phrases) {
-            marks if marks.is_empty() && !phrases.is_empty() => Err(Failure::Unusable(
-                "names only phrases that are not in the text",
-            )),
-            marks => Ok(marks),
-        });
+        .and_then(|phrases| locate_all(text, &phrases));
     let record = CallRecord {
         permit,
         outcome: Failure::outcome(marks.as_ref().err()),
@@ -132,6 +103,42 @@ async fn call(
     })
 }
 
+/// Looks up the cached marks or a permit. While another request analyzes the same text, waits for its marks.
+async fn look_up_or_wait(
+    config: &ModelConfig,
+    slot: Option<&CacheSlot>,
+    started: Instant,
+) -> Result<Lookup, RedisUnavailable> {
+    let mut lookup = shared_state::look_up(config, slot).await?;
+    while let (Lookup::InProgress, Some(slot)) = (&lookup, slot)
+        && started.elapsed() < config.timeout
+    {
+        sleep(POLL_INTERVAL).await;
+        // In the second half of the timeout only cached marks are accepted: a call with so little time left could
+        // time out and would count as the model's failure.
+        lookup = if started.elapsed() < config.timeout / 2 {
+            shared_state::look_up(config, Some(slot)).await?
+        } else {
+            shared_state::peek(config, slot).await?
+        };
+    }
+    Ok(lookup)
+}
+
+/// Locates the model's phrases in `text`.
+///
+/// # Errors
+/// [`Failure::Unusable`] if there are phrases but none is in the text.
+fn locate_all(text: &str, phrases: &[Phrase]) -> Result<Vec<Mark>, Failure> {
+    let marks = locate(text, phrases);
+    if marks.is_empty() && !phrases.is_empty() {
+        return Err(Failure::Unusable(
+            "names only phrases that are not in the text",
+        ));
+    }
+    Ok(marks)
+}
+
 /// Decodes cached marks; `None`, after a warning in the log, if they are not valid marks of `text`.
 fn decode(request: &Request, value: &str, text: &str) -> Option<Vec<Mark>> {
     let marks = cache::decode(value, text);
@@ -141,7 +148,7 @@ fn decode(request: &Request, value: &str, text: &str) -> Option<Vec<Mark>> {
     marks
 }
 
-/// Logs a failed call. When many calls fail at once, only the one that opens the circuit logs above debug level.
+/// Logs a failed call and its consequence. Calls that fail after the circuit opened are logged at debug level only.
 fn log_failure(
     request: &Request,
     failure: &Failure,

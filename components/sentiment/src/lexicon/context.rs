@@ -31,7 +31,7 @@ fn before<'a, 't>(tokens: &'a [Token<'t>], at: usize) -> impl Iterator<Item = &'
         .unwrap_or_default()
         .iter()
         .rev()
-        .take_while(|token| !token.is_break())
+        .take_while(|token| !token.is_clause_end())
 }
 
 /// Returns whether the word only strengthens the next one: "pretty tired".

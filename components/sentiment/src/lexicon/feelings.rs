@@ -91,7 +91,7 @@ fn is_in_name(text: &str, tokens: &[Token<'_>], at: usize) -> bool {
         return false;
     };
     let previous = at.checked_sub(1).and_then(|at| tokens.get(at));
-    if previous.is_none_or(|previous| previous.kind == Kind::End) {
+    if previous.is_none_or(|previous| previous.kind == Kind::SentenceEnd) {
         return false;
     }
     let nearby = tokens.get(at.saturating_sub(NEARBY)..).unwrap_or_default();

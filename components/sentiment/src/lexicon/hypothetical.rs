@@ -39,7 +39,7 @@ fn find(preceding: &Preceding<'_, '_>, feeling: &Feeling) -> Option<usize> {
     for at in (start..feeling.first).rev() {
         let token = preceding
             .token(Some(at))
-            .filter(|token| !token.is_break())?;
+            .filter(|token| !token.is_clause_end())?;
         if token.is(Role::Hypothetical) {
             let in_neutral_phrase = preceding
                 .feeling(at)
@@ -71,7 +71,7 @@ fn is_denied(preceding: &Preceding<'_, '_>, feeling: &Feeling) -> bool {
     let mut sentence = after
         .iter()
         .take(DENIAL_DISTANCE)
-        .take_while(|token| token.kind != Kind::End);
+        .take_while(|token| token.kind != Kind::SentenceEnd);
     sentence.any(|token| token.is_in(WordSet::But))
         && sentence.any(|token| token.is(Role::Negation))
 }

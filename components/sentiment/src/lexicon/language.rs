@@ -37,7 +37,7 @@ impl Evidence {
 pub fn foreign_tokens(tokens: &[Token<'_>]) -> Vec<bool> {
     let whole = Evidence::from_tokens(tokens);
     let mut foreign = Vec::with_capacity(tokens.len());
-    for sentence in tokens.split_inclusive(|token| token.kind == Kind::End) {
+    for sentence in tokens.split_inclusive(|token| token.kind == Kind::SentenceEnd) {
         let own = Evidence::from_tokens(sentence);
         // Without evidence of its own, a sentence has the language of the whole text.
         let evidence = if own.english == own.foreign {

@@ -100,7 +100,7 @@ fn find(preceding: &Preceding<'_, '_>, feeling: &Feeling) -> Option<Negation> {
     let mut scope = SCOPE;
     for at in (0..feeling.first).rev() {
         let token = preceding.token(Some(at))?;
-        if token.is_break() {
+        if token.is_clause_end() {
             let other = at.checked_sub(1).filter(|_| token.text == ",")?;
             return find_shared(preceding, preceding.feeling(other)?, other, feeling);
         }
@@ -182,7 +182,7 @@ fn find_nothing_after(preceding: &Preceding<'_, '_>, feeling: &Feeling) -> Optio
     let nothing = feeling.last + 1;
     let ends = preceding
         .token(Some(nothing + 1))
-        .is_none_or(Token::is_break);
+        .is_none_or(Token::is_clause_end);
     (preceding.is_in(Some(nothing), WordSet::Nothing) && ends).then(|| Negation::direct(nothing))
 }
 

@@ -26,7 +26,7 @@ fn is_isolated_praise(tokens: &[Token<'_>], praise: &Feeling) -> bool {
     let lead = tokens.get(..praise.first).unwrap_or_default();
     let only_sighs = lead
         .iter()
-        .all(|token| token.is_break() || token.is_in(WordSet::Sigh));
+        .all(|token| token.is_clause_end() || token.is_in(WordSet::Sigh));
     // An exclamation mark is not accepted: exclaimed praise is often sincere.
     let ends = tokens
         .get(praise.last + 1)

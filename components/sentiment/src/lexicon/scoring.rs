@@ -60,7 +60,7 @@ fn exclaimed(tokens: &[Token<'_>]) -> Vec<bool> {
     let mut exclaimed = vec![false; tokens.len()];
     let mut current = false;
     for (token, exclaimed) in tokens.iter().zip(&mut exclaimed).rev() {
-        if token.kind == Kind::End {
+        if token.kind == Kind::SentenceEnd {
             current = token.text == "!";
         }
         *exclaimed = current;
@@ -78,7 +78,7 @@ fn is_in_capitals(word: &str) -> bool {
 pub fn contrast(tokens: &[Token<'_>], feelings: &mut [Feeling]) {
     let mut previous = 0..0;
     let mut start = 0;
-    for sentence in tokens.split_inclusive(|token| token.kind == Kind::End) {
+    for sentence in tokens.split_inclusive(|token| token.kind == Kind::SentenceEnd) {
         let range = start..start + sentence.len();
         apply_contrast(tokens, feelings, &previous, &range);
         apply_concessions(tokens, feelings, &range);
@@ -117,7 +117,7 @@ fn apply_contrast(
 fn apply_concessions(tokens: &[Token<'_>], feelings: &mut [Feeling], sentence: &Range<usize>) {
     let mut start = sentence.start;
     let words = tokens.get(sentence.clone()).unwrap_or_default();
-    for clause in words.split_inclusive(Token::is_break) {
+    for clause in words.split_inclusive(Token::is_clause_end) {
         let end = start + clause.len();
         let concession = (start..end).find(|at| is_concession(tokens, *at, sentence.start));
         if let Some(at) = concession {
@@ -134,7 +134,9 @@ fn is_concession(tokens: &[Token<'_>], at: usize, sentence_start: usize) -> bool
     let Some(token) = tokens.get(at).filter(|token| token.is(Role::Concession)) else {
         return false;
     };
-    let ends_sentence = tokens.get(at + 1).is_none_or(|next| next.kind == Kind::End);
+    let ends_sentence = tokens
+        .get(at + 1)
+        .is_none_or(|next| next.kind == Kind::SentenceEnd);
     !is_contrast(tokens, at)
         && !ends_sentence
         && (at == sentence_start || !token.is_in(WordSet::SentenceConcession))
@@ -146,7 +148,7 @@ fn is_contrast(tokens: &[Token<'_>], at: usize) -> bool {
         return false;
     };
     let previous = at.checked_sub(1).and_then(|at| tokens.get(at));
-    !token.is_in(WordSet::ClauseContrast) || previous.is_none_or(Token::is_break)
+    !token.is_in(WordSet::ClauseContrast) || previous.is_none_or(Token::is_clause_end)
 }
 
 /// Returns the feelings that start within a range of tokens.

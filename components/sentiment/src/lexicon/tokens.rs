@@ -18,9 +18,9 @@ pub enum Kind {
     /// An emoji or emoticon, with its valence.
     Symbol(f32),
     /// Punctuation that ends a clause.
-    Break,
-    /// Punctuation that ends a sentence, or a line.
-    End,
+    ClauseEnd,
+    /// Punctuation that ends a sentence, or a line break.
+    SentenceEnd,
 }
 
 /// A word, symbol or punctuation mark of a text.
@@ -54,8 +54,8 @@ impl Token<'_> {
     }
 
     /// Returns whether a clause or sentence ends here.
-    pub fn is_break(&self) -> bool {
-        matches!(self.kind, Kind::Break | Kind::End)
+    pub fn is_clause_end(&self) -> bool {
+        matches!(self.kind, Kind::ClauseEnd | Kind::SentenceEnd)
     }
 }
 
@@ -65,9 +65,9 @@ pub fn tokenize(text: &str) -> Vec<Token<'_>> {
     let mut at = 0;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         let before = text.get(..at).and_then(|before| before.chars().next_back());
-        at += emoticon(rest, before, at, &mut tokens)
-            .or_else(|| word(rest, at, &mut tokens))
-            .unwrap_or_else(|| other(rest, at, &mut tokens));
+        at += push_emoticon(rest, before, at, &mut tokens)
+            .or_else(|| push_word(rest, at, &mut tokens))
+            .unwrap_or_else(|| push_other(rest, at, &mut tokens));
     }
     tokens
 }
@@ -85,16 +85,16 @@ fn is_hyphen(letter: char) -> bool {
 
 /// Pushes the word at the start of `rest`, and returns its length in bytes. An unknown word with hyphens becomes several
 /// tokens.
-fn word<'t>(rest: &'t str, at: usize, tokens: &mut Vec<Token<'t>>) -> Option<usize> {
+fn push_word<'t>(rest: &'t str, at: usize, tokens: &mut Vec<Token<'t>>) -> Option<usize> {
     let length = word_length(rest);
     let word = rest.get(..length).filter(|word| !word.is_empty())?;
     let folded = fold(word);
-    let known = forms::look_up(&folded);
-    if known != Word::default() || !folded.contains('-') {
+    let found = forms::look_up(&folded);
+    if found != Word::default() || !folded.contains('-') {
         tokens.push(Token {
             range: at..at + length,
             text: folded,
-            kind: Kind::Word(known),
+            kind: Kind::Word(found),
         });
         return Some(length);
     }
@@ -143,8 +143,8 @@ fn is_combining(letter: char) -> bool {
 
 /// Converts a word to lower case with ASCII apostrophes and hyphens.
 fn fold(word: &str) -> Cow<'_, str> {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'\'' || byte == b'-';
-    if word.bytes().all(plain) {
+    let is_folded = |byte: u8| byte.is_ascii_lowercase() || byte == b'\'' || byte == b'-';
+    if word.bytes().all(is_folded) {
         return Cow::Borrowed(word);
     }
     let letters = word.chars().flat_map(char::to_lowercase);
@@ -171,7 +171,7 @@ fn may_start_emoticon(first: char) -> bool {
 ///
 /// Emoticons follow white space, punctuation or emoji. Those that start with eyes (`:`, `;`, `=`, `<`) may also follow a
 /// word directly.
-fn emoticon<'t>(
+fn push_emoticon<'t>(
     rest: &'t str,
     before: Option<char>,
     at: usize,
@@ -182,22 +182,22 @@ fn emoticon<'t>(
         .next()
         .filter(|first| may_start_emoticon(*first))?;
     let after_word = before.is_some_and(char::is_alphanumeric);
-    let eyes = matches!(first, ':' | ';' | '=' | '<');
-    let alone = !after_word
+    let has_eyes = matches!(first, ':' | ';' | '=' | '<');
+    let stands_alone = !after_word
         && (first.is_ascii_punctuation() || matches!(first, 'x' | 'X' | 'D' | 'T' | '8'));
-    if !eyes && !alone {
+    if !has_eyes && !stands_alone {
         return None;
     }
     (2..=LONGEST_EMOTICON).rev().find_map(|length| {
-        let face = rest.get(..length)?;
-        let valence = tables::symbol(face)?;
-        let last = face.chars().next_back()?;
-        let mouths = rest
+        let emoticon = rest.get(..length)?;
+        let valence = tables::symbol(emoticon)?;
+        let last = emoticon.chars().next_back()?;
+        let repeated = rest
             .get(length..)?
             .chars()
             .take_while(|next| *next == last)
             .count();
-        let length = length + mouths;
+        let length = length + repeated;
         let next = rest.get(length..)?.chars().next();
         // "10:30", "http://" and "C:\" do not contain emoticons.
         if next.is_some_and(|next| next.is_alphanumeric() || next == '/' || next == '\\') {
@@ -211,7 +211,7 @@ fn emoticon<'t>(
         }
         tokens.push(Token {
             range: at..at + length,
-            text: Cow::Borrowed(face),
+            text: Cow::Borrowed(emoticon),
             kind: Kind::Symbol(valence),
         });
         Some(length)
@@ -220,7 +220,7 @@ fn emoticon<'t>(
 
 /// Pushes the emoji or punctuation mark at the start of `rest`, if it is one, and returns the length in bytes of the
 /// grapheme there.
-fn other<'t>(rest: &'t str, at: usize, tokens: &mut Vec<Token<'t>>) -> usize {
+fn push_other<'t>(rest: &'t str, at: usize, tokens: &mut Vec<Token<'t>>) -> usize {
     if rest.starts_with(' ') {
         return 1;
     }
@@ -229,16 +229,18 @@ fn other<'t>(rest: &'t str, at: usize, tokens: &mut Vec<Token<'t>>) -> usize {
         return rest.len();
     };
     // Grapheme segmentation would take most of the tokenizer's time, and most graphemes are one character.
-    let alone = is_simple(first) && letters.next().is_none_or(starts_grapheme);
-    let length = if alone {
+    let is_one_character = is_simple(first) && letters.next().is_none_or(starts_grapheme);
+    let length = if is_one_character {
         first.len_utf8()
     } else {
         rest.graphemes(true).next().map_or(rest.len(), str::len)
     };
     let cluster = rest.get(..length).unwrap_or_default();
     let kind = match first {
-        '.' | '!' | '?' | '\n' | '\r' | '…' | '。' | '！' | '？' => Some(Kind::End),
-        ',' | ';' | ':' | '(' | ')' | '–' | '—' | '-' | '•' | '*' | '/' => Some(Kind::Break),
+        '.' | '!' | '?' | '\n' | '\r' | '…' | '。' | '！' | '？' => Some(Kind::SentenceEnd),
+        ',' | ';' | ':' | '(' | ')' | '–' | '—' | '-' | '•' | '*' | '/' => {
+            Some(Kind::ClauseEnd)
+        }
         _ => emoji(cluster).map(Kind::Symbol),
     };
     if let Some(kind) = kind {
@@ -364,7 +366,7 @@ mod tests {
             let mut at = 0;
             let mut cut = Vec::new();
             while at < text.len() {
-                let length = other(&text[at..], at, &mut Vec::new());
+                let length = push_other(&text[at..], at, &mut Vec::new());
                 cut.push(&text[at..at + length]);
                 at += length;
             }

@@ -9,7 +9,7 @@ use thought_diary::log::Level;
 use super::circuit::Outcome;
 use crate::analysis::Fallback;
 
-/// Pause after an error that only a change of the settings can fix. It is short so that a fixed server is found soon.
+/// Pause after an error that only a change of the settings can fix. A corrected server is used again within a minute.
 const MISCONFIGURED_PAUSE: Duration = Duration::from_secs(60);
 /// Longest `Retry-After` that is honored.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);

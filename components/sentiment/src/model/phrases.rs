@@ -26,17 +26,17 @@ const MAX_PHRASE_BYTES: usize = 2000;
 /// word boundaries that is not marked yet; a phrase that is listed twice marks two occurrences.
 pub fn locate(text: &str, phrases: &[Phrase]) -> Vec<Mark> {
     let mut keys = Keys::default();
-    let units = units(text, |grapheme| keys.add(grapheme));
+    let graphemes = significant_graphemes(text, |grapheme| keys.insert(grapheme));
     let mut patterns: Vec<(Pattern<'_>, Polarity)> = phrases
         .iter()
         .filter_map(|(phrase, polarity)| Some((Pattern::new(phrase.trim(), &keys)?, *polarity)))
         .collect();
     patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.length()));
     let mut marks: Vec<Mark> = Vec::new();
-    let mut taken = vec![false; units.len()];
+    let mut taken = vec![false; graphemes.len()];
     for (pattern, polarity) in patterns.iter().take(MAX_PHRASES) {
         let found = match pattern {
-            Pattern::Words(phrase) => first_free(&units, &mut taken, phrase),
+            Pattern::Words(phrase) => take_first(&graphemes, &mut taken, phrase),
             Pattern::Emoticon(emoticon) => first_emoticon(text, emoticon, &marks),
         };
         marks.extend(found.map(|range| Mark {
@@ -50,7 +50,7 @@ pub fn locate(text: &str, phrases: &[Phrase]) -> Vec<Mark> {
 /// A phrase, prepared for the search.
 enum Pattern<'p> {
     /// Words, compared grapheme by grapheme.
-    Words(Vec<Unit>),
+    Words(Vec<Grapheme>),
     /// An emoticon, compared exactly because it consists of punctuation.
     Emoticon(&'p str),
 }
@@ -64,11 +64,13 @@ impl<'p> Pattern<'p> {
         if phrase.len() > MAX_PHRASE_BYTES {
             return None;
         }
-        let phrase = units(phrase, |grapheme| keys.find(grapheme));
+        let phrase = significant_graphemes(phrase, |grapheme| keys.get(grapheme));
         let fits = (1..=MAX_PHRASE_LENGTH).contains(&phrase.len());
-        (fits && phrase.iter().all(|unit| unit.key != UNKNOWN)).then_some(Self::Words(phrase))
+        (fits && phrase.iter().all(|grapheme| grapheme.key != UNKNOWN))
+            .then_some(Self::Words(phrase))
     }
 
+    /// Returns the length that decides the order of the search. Emoticons come last.
     fn length(&self) -> usize {
         match self {
             Self::Words(phrase) => phrase.len(),
@@ -81,18 +83,18 @@ impl<'p> Pattern<'p> {
 fn first_emoticon(text: &str, emoticon: &str, marks: &[Mark]) -> Option<Range<usize>> {
     text.match_indices(emoticon)
         .map(|(start, emoticon)| start..start + emoticon.len())
-        .find(|place| {
+        .find(|range| {
             let before = text
-                .get(..place.start)
+                .get(..range.start)
                 .and_then(|before| before.chars().next_back());
-            let after = text.get(place.end..).and_then(|after| after.chars().next());
-            let alone = |next: Option<char>| {
+            let after = text.get(range.end..).and_then(|after| after.chars().next());
+            let is_boundary = |next: Option<char>| {
                 next.is_none_or(|next| next.is_whitespace() || next.is_ascii_punctuation())
             };
-            let free = marks
+            let is_unmarked = marks
                 .iter()
-                .all(|mark| mark.range.end <= place.start || place.end <= mark.range.start);
-            alone(before) && alone(after) && free
+                .all(|mark| mark.range.end <= range.start || range.end <= mark.range.start);
+            is_boundary(before) && is_boundary(after) && is_unmarked
         })
 }
 
@@ -106,10 +108,12 @@ enum Gap {
 
 /// A significant grapheme: anything but white space and punctuation.
 #[derive(Debug)]
-struct Unit {
+struct Grapheme {
+    /// Number from [`Keys`].
     key: u32,
+    /// Byte range in the text or phrase.
     range: Range<usize>,
-    /// Separator between the previous unit and this one.
+    /// Separator between the previous significant grapheme and this one.
     gap: Gap,
     /// Whether a word starts here.
     starts_word: bool,
@@ -130,16 +134,18 @@ const UNKNOWN: u32 = u32::MAX;
 const FIRST_CLUSTER: u32 = char::MAX as u32 + 1;
 
 impl Keys {
-    fn add(&mut self, grapheme: &str) -> u32 {
+    /// Returns the number of a grapheme of the text.
+    fn insert(&mut self, grapheme: &str) -> u32 {
         let next = u32::try_from(self.clusters.len()).unwrap_or_default() + FIRST_CLUSTER;
-        single(grapheme).unwrap_or_else(|| {
+        single_character(grapheme).unwrap_or_else(|| {
             let cluster = fold(grapheme).collect();
             *self.clusters.entry(cluster).or_insert(next)
         })
     }
 
-    fn find(&self, grapheme: &str) -> u32 {
-        single(grapheme).unwrap_or_else(|| {
+    /// Returns the number of a grapheme of a phrase; [`UNKNOWN`] if the text does not contain it.
+    fn get(&self, grapheme: &str) -> u32 {
+        single_character(grapheme).unwrap_or_else(|| {
             let cluster: String = fold(grapheme).collect();
             self.clusters.get(&cluster).copied().unwrap_or(UNKNOWN)
         })
@@ -147,12 +153,13 @@ impl Keys {
 }
 
 /// Returns the number of a grapheme that is a single character when folded.
-fn single(grapheme: &str) -> Option<u32> {
+fn single_character(grapheme: &str) -> Option<u32> {
     let mut characters = fold(grapheme);
     let only = characters.next()?;
     characters.next().is_none().then_some(only.into())
 }
 
+/// Converts a grapheme to lower case and removes variation selectors.
 fn fold(grapheme: &str) -> impl Iterator<Item = char> {
     let plain = grapheme
         .chars()
@@ -160,13 +167,14 @@ fn fold(grapheme: &str) -> impl Iterator<Item = char> {
     plain.flat_map(char::to_lowercase)
 }
 
-fn units(text: &str, mut key: impl FnMut(&str) -> u32) -> Vec<Unit> {
+/// Splits a text or phrase into its significant graphemes, with the keys that `key` returns for them.
+fn significant_graphemes(text: &str, mut key: impl FnMut(&str) -> u32) -> Vec<Grapheme> {
     let mut bounds = text
         .split_word_bound_indices()
         .map(|(start, word)| start..start + word.len())
         .peekable();
     let mut gap = Gap::None;
-    let mut units = Vec::with_capacity(text.len());
+    let mut graphemes = Vec::with_capacity(text.len());
     for (start, grapheme) in text.grapheme_indices(true) {
         let end = start + grapheme.len();
         while bounds.next_if(|word| word.end <= start).is_some() {}
@@ -182,7 +190,7 @@ fn units(text: &str, mut key: impl FnMut(&str) -> u32) -> Vec<Unit> {
         let starts_word = bounds.peek().is_none_or(|word| word.start == start);
         while bounds.next_if(|word| word.end < end).is_some() {}
         let ends_word = bounds.peek().is_none_or(|word| word.end == end);
-        units.push(Unit {
+        graphemes.push(Grapheme {
             key: key(grapheme),
             range: start..end,
             gap,
@@ -191,7 +199,7 @@ fn units(text: &str, mut key: impl FnMut(&str) -> u32) -> Vec<Unit> {
         });
         gap = Gap::None;
     }
-    units
+    graphemes
 }
 
 /// Returns whether a grapheme must match: letters, digits, emoji and other symbols, but not white space or punctuation.
@@ -204,42 +212,43 @@ fn is_significant(grapheme: &str) -> bool {
     first.is_alphanumeric() || first >= '\u{2070}' && !punctuation && !first.is_whitespace()
 }
 
-/// Finds the first occurrence of `phrase` in `units` that is on word boundaries and not `taken`, and takes it.
-fn first_free(units: &[Unit], taken: &mut [bool], phrase: &[Unit]) -> Option<Range<usize>> {
-    let last_start = units.len().checked_sub(phrase.len())?;
-    let place = (0..=last_start)
+/// Finds the first occurrence of `phrase` in `text` that is not `taken`, takes it, and returns its byte range.
+fn take_first(text: &[Grapheme], taken: &mut [bool], phrase: &[Grapheme]) -> Option<Range<usize>> {
+    let last_start = text.len().checked_sub(phrase.len())?;
+    let occurrence = (0..=last_start)
         .map(|start| start..start + phrase.len())
-        .find(|place| {
-            let same = units
-                .get(place.clone())
-                .is_some_and(|there| is_same(there, phrase));
-            same && taken
-                .get(place.clone())
-                .is_some_and(|taken| !taken.contains(&true))
+        .find(|range| {
+            let is_match = text
+                .get(range.clone())
+                .is_some_and(|candidate| is_match(candidate, phrase));
+            is_match
+                && taken
+                    .get(range.clone())
+                    .is_some_and(|taken| !taken.contains(&true))
         })?;
-    taken.get_mut(place.clone())?.fill(true);
-    let there = units.get(place)?;
-    Some(there.first()?.range.start..there.last()?.range.end)
+    taken.get_mut(occurrence.clone())?.fill(true);
+    let occurrence = text.get(occurrence)?;
+    Some(occurrence.first()?.range.start..occurrence.last()?.range.end)
 }
 
-fn is_same(there: &[Unit], phrase: &[Unit]) -> bool {
-    let on_bounds = there.first().is_some_and(|unit| unit.starts_word)
-        && there.last().is_some_and(|unit| unit.ends_word);
-    on_bounds
-        && there
+/// Returns whether a piece of the text starts and ends on word boundaries and matches a phrase of the same length.
+fn is_match(candidate: &[Grapheme], phrase: &[Grapheme]) -> bool {
+    let on_boundaries = candidate.first().is_some_and(|first| first.starts_word)
+        && candidate.last().is_some_and(|last| last.ends_word);
+    on_boundaries
+        && candidate
             .iter()
             .zip(phrase)
             .enumerate()
-            .all(|(index, (here, phrase_unit))| {
-                here.key == phrase_unit.key
-                    && (index == 0 || is_same_gap(here.gap, phrase_unit.gap))
+            .all(|(index, (ours, theirs))| {
+                ours.key == theirs.key && (index == 0 || is_gap_match(ours.gap, theirs.gap))
             })
 }
 
 /// Returns whether two separators match: "heart-broken" matches "heart broken" and "heartbroken", but "now here" does
 /// not match "nowhere".
-fn is_same_gap(here: Gap, phrase_unit: Gap) -> bool {
-    here == phrase_unit || here == Gap::Punctuation || phrase_unit == Gap::Punctuation
+fn is_gap_match(text: Gap, phrase: Gap) -> bool {
+    text == phrase || text == Gap::Punctuation || phrase == Gap::Punctuation
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ impl RedisUnavailable {
 ///
 /// # Errors
 /// When Redis is unavailable or returns something unexpected.
-pub async fn lookup(
+pub async fn look_up(
     config: &ModelConfig,
     slot: Option<&CacheSlot>,
 ) -> Result<Lookup, RedisUnavailable> {
