@@ -25,7 +25,7 @@ impl Evidence {
                 && matches!(token.kind, Kind::Word(_))
                 && !token.text.is_ascii()
             {
-                // Weak evidence, because English has words such as "café".
+                // An accent is weak evidence, because English has words such as "café".
                 evidence.foreign += 1;
             }
         }

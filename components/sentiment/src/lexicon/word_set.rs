@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 /// Declares the sets and their names in `word_sets.tsv`.
 macro_rules! word_sets {
     ($($(#[$doc:meta])* $set:ident = $name:literal,)*) => {
-        /// A set of words. Unlike a role, membership depends on a word's exact spelling: "joy" is a first name, "joys" is not.
+        /// A set of words. Unlike a role, membership depends on the exact spelling: "joy" is a first name, "joys" is not.
         #[derive(Clone, Copy, Debug, PartialEq)]
         pub enum WordSet {
             $($(#[$doc])* $set,)*

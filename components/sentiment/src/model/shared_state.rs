@@ -18,7 +18,9 @@ use super::{
 };
 use crate::config::ModelConfig;
 
+/// Returns cached marks or a permit for a call; see the comment in the script.
 const LOOKUP_SCRIPT: &str = include_str!("shared_state/lookup.lua");
+/// Records the result of a call; see the comment in the script.
 const RECORD_SCRIPT: &str = include_str!("shared_state/record.lua");
 
 /// Time limit of the lookup before a call, which is part of the model's timeout. On a busy machine Redis takes
@@ -26,8 +28,8 @@ const RECORD_SCRIPT: &str = include_str!("shared_state/record.lua");
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time limit of a command after a call or late in a wait, when the model's timeout may have passed.
 const SHORT_TIMEOUT: Duration = Duration::from_millis(500);
-/// After a failure, this instance does not try Redis for 5 s, so that a hanging Redis delays one request by up to
-/// 1 s instead of every request.
+/// Time after a failure in which this instance does not try Redis. Without it, a hanging Redis would delay every request
+/// by [`LOOKUP_TIMEOUT`], 1 s.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Time after the model's timeout at which a call without a recorded outcome is considered lost.
 const CALL_MARGIN: Duration = Duration::from_secs(2);
@@ -41,7 +43,7 @@ thread_local! {
     static RETRY_AT: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// What Redis says before a text is analyzed.
+/// Result of a lookup.
 #[derive(Debug, PartialEq)]
 pub enum Lookup {
     /// The cached marks of this text, as [`CallRecord::marks`] stored them.
