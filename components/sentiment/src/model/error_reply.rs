@@ -1,15 +1,17 @@
-//! Reads what a server says about why it refused, which may be anything.
+//! Error replies: an HTTP error status, or an `error` object inside a successful reply.
 
 use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::Value;
 
-use super::Failure;
+use super::failure::Failure;
 
-/// What an error answer comes to: most often its status, but some servers say
-/// with one that otherwise means a wrong setting that they do not like the text.
-pub fn failure(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Failure {
+/// Returns the failure for a reply with an error status.
+///
+/// This is the status, unless the body says that a content filter rejected the text: servers report that with
+/// statuses that otherwise mean a wrong setting.
+pub fn from_status(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Failure {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     if body.get("error").is_some_and(is_filtered) {
         return FILTERED;
@@ -20,8 +22,8 @@ pub fn failure(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -
     }
 }
 
-/// What an `error` within a successful answer comes to: it may carry the status that the answer should have had.
-pub fn within_success(error: &Value) -> Failure {
+/// Returns the failure for an `error` object inside a successful reply; its `code` may be the HTTP status of the error.
+pub fn from_error_object(error: &Value) -> Failure {
     if is_filtered(error) {
         return FILTERED;
     }
@@ -39,9 +41,10 @@ pub fn within_success(error: &Value) -> Failure {
     }
 }
 
-const FILTERED: Failure = Failure::Unusable("is that of a content filter");
+const FILTERED: Failure = Failure::Unusable("was replaced by a content filter");
 
-/// Microsoft's filter answers with 400 and this code, OpenRouter's moderation with 403 and what it flagged.
+/// Returns whether a content filter rejected the text. Microsoft sends 400 with this code, OpenRouter 403 with the
+/// flagged input.
 fn is_filtered(error: &Value) -> bool {
     let code = error.get("code").and_then(Value::as_str);
     let flagged = error.pointer("/metadata/flagged_input");
@@ -61,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_about_the_text_whatever_its_status() {
+    fn a_content_filter_is_unusable_regardless_of_its_status() {
         for (code, error) in [
             (400, json!({"code": "content_filter", "param": "prompt"})),
             (
@@ -71,13 +74,13 @@ mod tests {
         ] {
             let code = StatusCode::from_u16(code).expect("a status");
             let body = json!({"error": error}).to_string();
-            assert_eq!(failure(code, None, body.as_bytes()), FILTERED);
-            assert_eq!(within_success(&error), FILTERED);
+            assert_eq!(from_status(code, None, body.as_bytes()), FILTERED);
+            assert_eq!(from_error_object(&error), FILTERED);
         }
     }
 
     #[test]
-    fn other_errors_are_their_status() {
+    fn other_errors_keep_their_status() {
         for body in [
             "",
             "<html>",
@@ -86,14 +89,14 @@ mod tests {
             "{\"error\":\"unauthorized\"}",
             "{\"error\":{\"code\":401}}",
         ] {
-            let failure = failure(StatusCode::UNAUTHORIZED, None, body.as_bytes());
+            let failure = from_status(StatusCode::UNAUTHORIZED, None, body.as_bytes());
             assert_eq!(failure, status(StatusCode::UNAUTHORIZED), "{body}");
         }
     }
 
     #[test]
-    fn an_error_within_a_success_has_its_own_status() {
-        let too_many = within_success(&json!({"code": 429, "message": "Rate limit exceeded"}));
+    fn an_error_object_in_a_successful_reply_has_its_own_status() {
+        let too_many = from_error_object(&json!({"code": 429, "message": "Rate limit exceeded"}));
         assert_eq!(too_many, status(StatusCode::TOO_MANY_REQUESTS));
         for error in [
             json!({"code": 200}),
@@ -103,7 +106,7 @@ mod tests {
             json!(null),
         ] {
             assert_eq!(
-                within_success(&error),
+                from_error_object(&error),
                 Failure::Unusable("is an error"),
                 "{error}"
             );

@@ -1,66 +1,64 @@
-//! Why a model gave no usable answer, and what that says about its server.
+//! Failures of a call to the model, and their consequences for the circuit, the entry and the log.
 
 use std::{fmt, time::Duration};
 
 use http::StatusCode;
 use spin_sdk::wasip3::http::types::ErrorCode;
-use thought_diary::log::Level;
+use thought_diary::{analysis::Fallback, log::Level};
 
-use thought_diary::analysis::Fallback;
+use super::circuit::Outcome;
 
-use crate::circuit::Outcome;
+/// Pause after an error that only a change of the settings can fix. A corrected server is used again within a minute.
+const MISCONFIGURED_PAUSE: Duration = Duration::from_secs(60);
+/// Longest `Retry-After` that is honored.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// How long a model is left alone that is not configured right: until somebody looks, another try changes nothing.
-const MISCONFIGURED: Duration = Duration::from_secs(60);
-/// A server's wish to be left alone is heard up to this long.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
-
-/// Why there are no phrases. Its `Display` is for the log: it holds neither the text nor anything of the answer.
+/// Reason why a call returned no phrases. Its `Display` is for the log and contains neither the text nor the reply.
 #[derive(Debug, PartialEq)]
 pub enum Failure {
-    /// The deadline passed.
+    /// No complete reply within the timeout.
     Timeout,
-    /// No answer came; carries the kind of error.
+    /// No connection or no reply; holds the kind of error.
     Unreachable(String),
-    /// The manifest does not let us call that host.
+    /// `allowed_outbound_hosts` in the manifest does not contain the model's host.
     Denied,
-    /// The answer broke off.
-    BrokeOff,
-    /// An error status, and how long the server wants to be left alone.
+    /// The reply ended early.
+    Incomplete,
+    /// The reply has an error status.
     Status {
-        /// Of the answer.
+        /// The status.
         status: StatusCode,
-        /// `Retry-After`.
+        /// The pause that the server asks for in `Retry-After`.
         retry_after: Option<Duration>,
     },
-    /// An answer that holds no phrases of the text; carries what is wrong with it.
+    /// The reply contains no phrases of the text; holds the rest of the sentence "the model's reply …".
     Unusable(&'static str),
 }
 
 impl Failure {
-    /// What a call that ended with this failure, or with none, says about the server.
+    /// Returns the outcome, for the circuit breaker, of a call that ended with this failure or with none.
     pub fn outcome(failure: Option<&Self>) -> Outcome {
         match failure {
-            None | Some(Self::Unusable(_)) => Outcome::Answered,
-            Some(Self::Denied) => Outcome::Paused(MISCONFIGURED),
-            Some(Self::Timeout | Self::Unreachable(_) | Self::BrokeOff) => Outcome::Failed,
+            None | Some(Self::Unusable(_)) => Outcome::Success,
+            Some(Self::Denied) => Outcome::Pause(MISCONFIGURED_PAUSE),
+            Some(Self::Timeout | Self::Unreachable(_) | Self::Incomplete) => Outcome::Failure,
             Some(Self::Status {
                 status,
                 retry_after,
             }) => match (*status, retry_after) {
-                (status, _) if is_misconfigured(status) => Outcome::Paused(MISCONFIGURED),
-                (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(wish))
-                    if !wish.is_zero() =>
+                (status, _) if is_misconfigured(status) => Outcome::Pause(MISCONFIGURED_PAUSE),
+                (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(pause))
+                    if !pause.is_zero() =>
                 {
-                    Outcome::Paused((*wish).min(LONGEST))
+                    Outcome::Pause((*pause).min(LONGEST_RETRY_AFTER))
                 }
-                (status, _) if is_about_the_text(status) => Outcome::Answered,
-                _ => Outcome::Failed,
+                (status, _) if is_about_the_text(status) => Outcome::Success,
+                _ => Outcome::Failure,
             },
         }
     }
 
-    /// What it means for the text.
+    /// Returns the fallback reason to report for the text.
     pub fn fallback(&self) -> Fallback {
         match self {
             Self::Unusable(_) => Fallback::Unusable,
@@ -69,7 +67,7 @@ impl Failure {
         }
     }
 
-    /// How much it matters in the log that the model is left alone for it.
+    /// Returns the log level of the failure if it opens the circuit: an error if somebody has to change a setting.
     pub fn level(&self) -> Level {
         match self {
             Self::Denied => Level::Error,
@@ -79,12 +77,14 @@ impl Failure {
     }
 }
 
-/// Redirects too: they are not followed, as the token is meant for the configured address only.
+/// Returns whether only a change of the settings can fix this error.
+///
+/// Redirects count too. They are not followed, because the token must go to the configured address only.
 fn is_misconfigured(status: StatusCode) -> bool {
     status.is_redirection() || matches!(status.as_u16(), 401..=405 | 407 | 410)
 }
 
-/// Whether another text may fare better.
+/// Returns whether the server rejected this text and may accept others.
 fn is_about_the_text(status: StatusCode) -> bool {
     status.is_client_error()
         && !is_misconfigured(status)
@@ -99,7 +99,7 @@ impl From<ErrorCode> for Failure {
         match error {
             ErrorCode::HttpRequestDenied => Self::Denied,
             ErrorCode::ConnectionTimeout | ErrorCode::HttpResponseTimeout => Self::Timeout,
-            // Only the kind: what it carries may be host details.
+            // The log gets the kind only: the details may contain addresses of the host.
             other => {
                 let debug = format!("{other:?}");
                 let kind = debug.trim_start_matches("ErrorCode::");
@@ -116,17 +116,19 @@ impl From<ErrorCode> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Timeout => f.write_str("the model did not answer within `github_timeout_ms`"),
-            Self::Unreachable(kind) => write!(f, "the model could not be reached ({kind})"),
+            Self::Timeout => f.write_str("the model did not reply within `github_timeout_ms`"),
+            Self::Unreachable(kind) => write!(f, "the model is unreachable ({kind})"),
             Self::Denied => f.write_str("the model's host is not in `allowed_outbound_hosts`"),
-            Self::BrokeOff => f.write_str("the model's answer broke off"),
+            Self::Incomplete => f.write_str("the model's reply is incomplete"),
             Self::Status { status, .. } if is_misconfigured(*status) => write!(
                 f,
-                "the model answered {}: check `github_models_host`, `github_models_path`, `github_token`, `github_auth_style` and `github_model_name`",
+                "the model replied with status {}: check `github_models_host`, `github_models_path`, `github_token`, `github_auth_style` and `github_model_name`",
                 status.as_u16()
             ),
-            Self::Status { status, .. } => write!(f, "the model answered {}", status.as_u16()),
-            Self::Unusable(what) => write!(f, "the model's answer {what}"),
+            Self::Status { status, .. } => {
+                write!(f, "the model replied with status {}", status.as_u16())
+            }
+            Self::Unusable(what) => write!(f, "the model's reply {what}"),
         }
     }
 }
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_is_not_configured_right_is_left_alone() {
+    fn a_misconfigured_model_gets_a_pause_and_an_error_in_the_log() {
         for code in [301, 302, 307, 401, 402, 403, 404, 405, 407, 410] {
             let failure = status(code, None);
             assert!(failure.to_string().contains("`github_token`"));
@@ -157,32 +159,36 @@ mod tests {
                 (Level::Error, Fallback::Unavailable),
                 "{code}"
             );
-            assert_eq!(outcome(failure), Outcome::Paused(MISCONFIGURED), "{code}");
+            assert_eq!(
+                outcome(failure),
+                Outcome::Pause(MISCONFIGURED_PAUSE),
+                "{code}"
+            );
         }
         let denied = Failure::from(ErrorCode::HttpRequestDenied);
         assert_eq!(denied.level(), Level::Error);
-        assert_eq!(outcome(denied), Outcome::Paused(MISCONFIGURED));
+        assert_eq!(outcome(denied), Outcome::Pause(MISCONFIGURED_PAUSE));
     }
 
     #[test]
-    fn retry_after_is_honoured_within_reason() {
-        let paused = |seconds| Outcome::Paused(Duration::from_secs(seconds));
-        assert_eq!(outcome(status(429, Some(7))), paused(7));
-        assert_eq!(outcome(status(503, Some(7))), paused(7));
+    fn honors_retry_after_up_to_a_day() {
+        let pause = |seconds| Outcome::Pause(Duration::from_secs(seconds));
+        assert_eq!(outcome(status(429, Some(7))), pause(7));
+        assert_eq!(outcome(status(503, Some(7))), pause(7));
         assert_eq!(
             outcome(status(503, Some(1 << 40))),
-            Outcome::Paused(LONGEST)
+            Outcome::Pause(LONGEST_RETRY_AFTER)
         );
-        assert_eq!(outcome(status(429, Some(0))), Outcome::Failed);
-        assert_eq!(outcome(status(429, None)), Outcome::Failed);
-        assert_eq!(outcome(status(500, Some(7))), Outcome::Failed);
+        assert_eq!(outcome(status(429, Some(0))), Outcome::Failure);
+        assert_eq!(outcome(status(429, None)), Outcome::Failure);
+        assert_eq!(outcome(status(500, Some(7))), Outcome::Failure);
     }
 
     #[test]
-    fn a_server_that_is_ill_is_told_from_a_text_it_does_not_take() {
+    fn distinguishes_a_failing_server_from_a_rejected_text() {
         for failure in [
             Failure::Timeout,
-            Failure::BrokeOff,
+            Failure::Incomplete,
             Failure::Unreachable("ConnectionRefused".into()),
             status(408, None),
             status(429, None),
@@ -190,7 +196,7 @@ mod tests {
             status(529, None),
         ] {
             assert_eq!(failure.fallback(), Fallback::Unavailable, "{failure}");
-            assert_eq!(outcome(failure), Outcome::Failed);
+            assert_eq!(outcome(failure), Outcome::Failure);
         }
         for failure in [
             Failure::Unusable("is a refusal"),
@@ -200,13 +206,13 @@ mod tests {
             status(451, None),
         ] {
             assert_eq!(failure.fallback(), Fallback::Unusable, "{failure}");
-            assert_eq!(outcome(failure), Outcome::Answered);
+            assert_eq!(outcome(failure), Outcome::Success);
         }
-        assert_eq!(Failure::outcome(None), Outcome::Answered);
+        assert_eq!(Failure::outcome(None), Outcome::Success);
     }
 
     #[test]
-    fn the_log_gets_the_kind_and_no_details() {
+    fn the_log_shows_the_kind_of_error_without_details() {
         let failure = Failure::from(ErrorCode::InternalError(Some("10.0.0.7 said no".into())));
         assert_eq!(failure, Failure::Unreachable("InternalError".into()));
         assert!(!failure.to_string().contains("10.0.0.7"));

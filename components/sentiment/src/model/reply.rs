@@ -1,13 +1,13 @@
-//! Reads phrases out of a chat-completions answer, which may hold anything.
+//! Parses the phrases out of a successful reply, which is untrusted input.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Failure, Phrase, refusal};
+use super::{error_reply, failure::Failure, phrases::Phrase};
 use crate::markup::Polarity;
 
-/// Braces at which a JSON object is looked for in prose.
-const MOST_BRACES: usize = 64;
+/// Most opening braces at which a JSON object is tried, so that a reply full of braces is parsed in linear time.
+const MAX_BRACES: usize = 64;
 
 #[derive(Deserialize)]
 struct Completion {
@@ -30,7 +30,7 @@ struct Message {
     refusal: Option<String>,
 }
 
-/// Most servers send a string, some a list of parts.
+/// Content of a message. Most servers send a string, some a list of parts.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Content {
@@ -44,19 +44,19 @@ struct Part {
     text: String,
 }
 
-/// What the model was asked for. Either list may be missing, not both.
+/// The JSON object that the instructions ask for. One of the lists may be missing, but not both.
 #[derive(Deserialize)]
-struct Found {
+struct PhraseLists {
     positive: Option<Vec<Value>>,
     negative: Option<Vec<Value>>,
 }
 
-/// The phrases of an answer; an empty list when the model found none.
+/// Parses the phrases of a reply; the list is empty if the model found none.
 ///
 /// # Errors
-/// [`Failure::Unusable`] for an answer that was refused, filtered or cut short, or holds no phrases at all.
-/// [`Failure::Status`] for one that carries an error which should have been its status.
-pub fn phrases(body: &[u8]) -> Result<Vec<Phrase>, Failure> {
+/// [`Failure::Unusable`] if the reply is a refusal, was filtered or truncated, or contains no lists of phrases;
+/// [`Failure::Status`] if it contains an error with an HTTP status.
+pub fn parse_reply(body: &[u8]) -> Result<Vec<Phrase>, Failure> {
     let completion: Completion =
         serde_json::from_slice(body).map_err(|_| Failure::Unusable("is not a chat completion"))?;
     let choice = completion.choices.into_iter().next();
@@ -65,11 +65,11 @@ pub fn phrases(body: &[u8]) -> Result<Vec<Phrase>, Failure> {
         choice.as_ref().and_then(|choice| choice.error.clone()),
     ];
     if let Some(error) = errors.iter().flatten().next() {
-        return Err(refusal::within_success(error));
+        return Err(error_reply::from_error_object(error));
     }
-    let choice = choice.ok_or(Failure::Unusable("holds no choice"))?;
+    let choice = choice.ok_or(Failure::Unusable("contains no choice"))?;
     match choice.finish_reason.as_deref() {
-        Some("length") => return Err(Failure::Unusable("was cut short at its length limit")),
+        Some("length") => return Err(Failure::Unusable("was truncated at its length limit")),
         Some("content_filter") => return Err(Failure::Unusable("was stopped by a content filter")),
         _ => {}
     }
@@ -85,11 +85,11 @@ pub fn phrases(body: &[u8]) -> Result<Vec<Phrase>, Failure> {
         Some(Content::Parts(parts)) => parts.into_iter().map(|part| part.text).collect(),
         None => return Err(Failure::Unusable("is empty")),
     };
-    // What a model thinks aloud may hold drafts of its answer.
+    // A reasoning model's thoughts may contain drafts of the lists.
     let answer = text.rsplit_once("</think>").map(|(_, answer)| answer);
-    let found =
-        find(answer.unwrap_or(&text)).ok_or(Failure::Unusable("holds no lists of phrases"))?;
-    let with = |list: Option<Vec<Value>>, polarity| {
+    let lists = find_lists(answer.unwrap_or(&text))
+        .ok_or(Failure::Unusable("contains no lists of phrases"))?;
+    let phrases = |list: Option<Vec<Value>>, polarity| {
         list.into_iter()
             .flatten()
             .filter_map(move |phrase| match phrase {
@@ -97,19 +97,20 @@ pub fn phrases(body: &[u8]) -> Result<Vec<Phrase>, Failure> {
                 _ => None,
             })
     };
-    let positive = with(found.positive, Polarity::Positive);
+    let positive = phrases(lists.positive, Polarity::Positive);
     Ok(positive
-        .chain(with(found.negative, Polarity::Negative))
+        .chain(phrases(lists.negative, Polarity::Negative))
         .collect())
 }
 
-/// The first JSON object with the lists in it, whatever fence or prose surrounds it.
-fn find(text: &str) -> Option<Found> {
+/// Finds the first JSON object that has one of the lists. Prose or a Markdown fence may surround it.
+fn find_lists(text: &str) -> Option<PhraseLists> {
     let braces = text.match_indices('{').map(|(at, _)| at);
-    braces.take(MOST_BRACES).find_map(|at| {
-        let mut objects = serde_json::Deserializer::from_str(text.get(at..)?).into_iter::<Found>();
-        let found = objects.next()?.ok()?;
-        (found.positive.is_some() || found.negative.is_some()).then_some(found)
+    braces.take(MAX_BRACES).find_map(|at| {
+        let mut objects =
+            serde_json::Deserializer::from_str(text.get(at..)?).into_iter::<PhraseLists>();
+        let lists = objects.next()?.ok()?;
+        (lists.positive.is_some() || lists.negative.is_some()).then_some(lists)
     })
 }
 
@@ -127,20 +128,20 @@ mod tests {
             .into_bytes()
     }
 
-    fn read(content: &str) -> Result<Vec<Phrase>, Failure> {
-        phrases(&answer(content.into()))
+    fn parse(content: &str) -> Result<Vec<Phrase>, Failure> {
+        parse_reply(&answer(content.into()))
     }
 
-    fn nonsense(body: Value) -> &'static str {
-        match phrases(&body.to_string().into_bytes()) {
+    fn unusable(body: Value) -> &'static str {
+        match parse_reply(&body.to_string().into_bytes()) {
             Err(Failure::Unusable(what)) => what,
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn the_lists_are_read() {
-        let found = read(r#"{"positive": ["so happy"], "negative": ["tired", "sad"]}"#);
+    fn parses_both_lists() {
+        let found = parse(r#"{"positive": ["so happy"], "negative": ["tired", "sad"]}"#);
         let expected = [
             ("so happy", Positive),
             ("tired", Negative),
@@ -152,24 +153,24 @@ mod tests {
                 .map(|(phrase, polarity)| (phrase.to_string(), polarity))
                 .to_vec())
         );
-        assert_eq!(read(r#"{"positive":[],"negative":[]}"#), Ok(vec![]));
+        assert_eq!(parse(r#"{"positive":[],"negative":[]}"#), Ok(vec![]));
     }
 
     #[test]
-    fn fences_prose_and_parts_are_read_through() {
+    fn finds_the_lists_in_fences_prose_and_parts() {
         let one = Ok(vec![("great".to_string(), Positive)]);
         assert_eq!(
-            read("```json\n{\"positive\":[\"great\"],\"negative\":[]}\n```"),
+            parse("```json\n{\"positive\":[\"great\"],\"negative\":[]}\n```"),
             one
         );
         assert_eq!(
-            read(
+            parse(
                 "<think>{\"negative\":[\"great\"]}? No.</think> Sure! {\"positive\":[\"great\"]} Anything else? {}"
             ),
             one
         );
         assert_eq!(
-            phrases(&answer(
+            parse_reply(&answer(
                 json!([{"type": "text", "text": "{\"positive\":[\"great\"]}"}])
             )),
             one
@@ -177,87 +178,87 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_phrase_is_left_out() {
+    fn ignores_list_items_that_are_not_strings() {
         assert_eq!(
-            read(r#"{"positive":[1,null,["x"],{"a":1},"great"],"negative":null}"#),
+            parse(r#"{"positive":[1,null,["x"],{"a":1},"great"],"negative":null}"#),
             Ok(vec![("great".into(), Positive)])
         );
     }
 
     #[test]
-    fn other_answers_have_their_reason() {
+    fn names_the_reason_of_an_unusable_reply() {
         let message = |message: Value, reason: Value| json!({"choices": [{"message": message, "finish_reason": reason}]});
         let whole = json!({"content": "{\"positive\":[]}"});
         assert_eq!(
-            nonsense(message(whole.clone(), "length".into())),
-            "was cut short at its length limit"
+            unusable(message(whole.clone(), "length".into())),
+            "was truncated at its length limit"
         );
         assert_eq!(
-            nonsense(message(whole.clone(), "content_filter".into())),
+            unusable(message(whole.clone(), "content_filter".into())),
             "was stopped by a content filter"
         );
         assert_eq!(
-            nonsense(message(
+            unusable(message(
                 json!({"content": null, "refusal": "I can't"}),
                 "stop".into()
             )),
             "is a refusal"
         );
         assert_eq!(
-            nonsense(message(json!({"content": null}), "stop".into())),
+            unusable(message(json!({"content": null}), "stop".into())),
             "is empty"
         );
         assert_eq!(
-            nonsense(message(
+            unusable(message(
                 json!({"content": "I feel your joy."}),
                 "stop".into()
             )),
-            "holds no lists of phrases"
+            "contains no lists of phrases"
         );
         assert_eq!(
-            nonsense(message(
+            unusable(message(
                 json!({"content": "{\"feelings\":[]}"}),
                 "stop".into()
             )),
-            "holds no lists of phrases"
+            "contains no lists of phrases"
         );
-        assert_eq!(nonsense(json!({"choices": []})), "holds no choice");
-        assert_eq!(nonsense(json!({"error": {"message": "no"}})), "is an error");
+        assert_eq!(unusable(json!({"choices": []})), "contains no choice");
+        assert_eq!(unusable(json!({"error": {"message": "no"}})), "is an error");
         let calls = json!({"content": null, "tool_calls": [{"type": "function", "function": {"name": "x", "arguments": "{\"positive\":[]}"}}]});
-        assert_eq!(nonsense(message(calls, "tool_calls".into())), "is empty");
+        assert_eq!(unusable(message(calls, "tool_calls".into())), "is empty");
         let thoughts = json!({"content": "", "reasoning_content": "{\"positive\":[\"great\"]}"});
         assert_eq!(
-            nonsense(message(thoughts, "stop".into())),
-            "holds no lists of phrases"
+            unusable(message(thoughts, "stop".into())),
+            "contains no lists of phrases"
         );
-        assert_eq!(nonsense(json!("<html>")), "is not a chat completion");
-        assert!(phrases(&"[".repeat(100_000).into_bytes()).is_err());
-        assert!(read(&"{".repeat(100_000)).is_err());
+        assert_eq!(unusable(json!("<html>")), "is not a chat completion");
+        assert!(parse_reply(&"[".repeat(100_000).into_bytes()).is_err());
+        assert!(parse(&"{".repeat(100_000)).is_err());
     }
 
     #[test]
-    fn errors_within_a_success_are_errors() {
+    fn an_error_object_fails_the_call() {
         let overloaded = json!({"choices": [{"error": {"code": 502, "message": "x"}, "finish_reason": "error"}]});
-        let failure = phrases(&overloaded.to_string().into_bytes());
+        let failure = parse_reply(&overloaded.to_string().into_bytes());
         assert!(matches!(failure, Err(Failure::Status { status, .. }) if status == 502));
     }
 
     #[test]
-    fn other_fields_and_bytes_that_are_no_text_change_nothing() {
+    fn ignores_other_fields_and_rejects_invalid_utf_8() {
         let body = br#"{"error":null,"choices":[{"message":{"content":"{\"positive\":[\"great\"]}","reasoning_content":"{\"negative\":[\"great\"]}","refusal":"","tool_calls":[]},"error":null,"logprobs":{"a":[1]},"finish_reason":null}],"x":[]}"#;
-        assert_eq!(phrases(body), Ok(vec![("great".to_string(), Positive)]));
+        assert_eq!(parse_reply(body), Ok(vec![("great".to_string(), Positive)]));
         let latin = b"{\"choices\":[{\"message\":{\"content\":\"{\\\"positive\\\":[\\\"\xE9t\xE9\\\"]}\"}}]}";
         assert_eq!(
-            phrases(latin),
+            parse_reply(latin),
             Err(Failure::Unusable("is not a chat completion"))
         );
     }
 
     proptest! {
         #[test]
-        fn any_answer_is_read_to_an_end(content in "(\\{|\\}|\"|positive|:|\\[|\\]|,|\\PC){0,40}", raw in prop::collection::vec(any::<u8>(), 0..60)) {
-            prop_assert!(read(&content).is_ok() || read(&content).is_err());
-            prop_assert!(phrases(&raw).is_err());
+        fn parses_any_reply_without_a_panic(content in "(\\{|\\}|\"|positive|:|\\[|\\]|,|\\PC){0,40}", raw in prop::collection::vec(any::<u8>(), 0..60)) {
+            prop_assert!(parse(&content).is_ok() || parse(&content).is_err());
+            prop_assert!(parse_reply(&raw).is_err());
         }
     }
 }
