@@ -1,155 +1,154 @@
 //! The evaluation as Markdown tables.
 
-use std::fmt::Write;
-
-use super::Read;
-use super::labelled::{Part, Polarity};
+use super::labeled::{Part, Polarity, Sentence};
 use super::metrics::Metrics;
 use super::vader::PACKAGE;
 
-/// Of the plain sentences of either part, so many must be read right.
+/// The share of plain sentences, in either part, that must be read right.
 const PLAIN_GOAL: f64 = 0.85;
 
-/// What was read wrong in the part that may be looked at, one line each.
-pub fn misses(read: &[Read]) -> String {
-    let mut text = String::new();
-    for one in read.iter().filter(|one| one.ours != one.sentence.label) {
-        let sentence = &one.sentence;
-        if sentence.part == Part::Tuning {
-            let (id, kind) = (&sentence.id, &sentence.kind);
-            let (ours, label) = (one.ours.name(), sentence.label.name());
-            let _ = writeln!(
-                text,
-                "{id} {kind}: {ours} instead of {label}: {}",
-                sentence.text
-            );
-        }
-    }
-    text
+/// A sentence with its results.
+pub struct Outcome {
+    pub sentence: Sentence,
+    /// The result of the service.
+    pub ours: Polarity,
+    /// None where VADER was not available.
+    pub vader: Option<Polarity>,
 }
 
-/// The document.
-pub fn markdown(read: &[Read]) -> String {
+/// Returns the wrong results in the tuning part, one a line.
+pub fn misses(outcomes: &[Outcome]) -> String {
+    let wrong = outcomes
+        .iter()
+        .filter(|one| one.sentence.part == Part::Tuning && one.ours != one.sentence.label);
+    let line = |one: &Outcome| {
+        let Sentence {
+            id,
+            kind,
+            label,
+            text,
+            ..
+        } = &one.sentence;
+        let (ours, label) = (one.ours.name(), label.name());
+        format!("{id} {kind}: {ours} instead of {label}: {text}\n")
+    };
+    wrong.map(line).collect()
+}
+
+/// Returns the document.
+pub fn markdown(outcomes: &[Outcome]) -> String {
     let mut text = format!(
         "# Evaluation\n\n\
-        Written by `cargo xtask eval`: the polarity of labelled sentences as the service reads them with its word list, beside\n\
-        that of `{PACKAGE}` (compound of 0.05 and above: positive; -0.05 and below: negative). What the labels say was\n\
-        written by somebody who did not look at the word list. Words and rules may be tuned on the one part; nobody looks at the other.\n"
+        Written by `cargo xtask eval`: the polarity of labeled sentences as the service reads them with its word list, beside\n\
+        that of `{PACKAGE}` (compound of 0.05 and above: positive; -0.05 and below: negative). The labels are those of\n\
+        an author who did not look at the word list. Words and rules may be tuned on the one part; nobody looks at the other.\n"
     );
+    let mut goals =
+        "\n## Goals\n\n| | measured | goal | reached |\n|---|---:|---:|---|\n".to_owned();
     for (part, title) in [(Part::Tuning, "Tuning part"), (Part::HeldOut, "Held out")] {
-        let rows: Vec<&Read> = read
+        let all: Vec<&Outcome> = outcomes
             .iter()
             .filter(|one| one.sentence.part == part)
             .collect();
-        let _ = write!(text, "\n## {title}\n\n{}", accuracies(&rows));
-        for difficulty in ["plain", "hard"] {
-            let of = |one: &&Read| one.sentence.difficulty == difficulty;
-            let some: Vec<&Read> = rows.iter().copied().filter(of).collect();
-            let _ = write!(text, "\n{}", classes(difficulty, &some));
+        let [plain, hard] = ["plain", "hard"]
+            .map(|difficulty| select(&all, |sentence| sentence.difficulty == difficulty));
+        text += &format!("\n## {title}\n\n{}", accuracies(&all, &plain, &hard));
+        for (name, rows) in [("plain", &plain), ("hard", &hard), ("all", &all)] {
+            text += &format!("\n{}", classes(name, rows));
         }
-        let _ = write!(text, "\n{}", classes("all", &rows));
+        for (what, measured, goal) in [
+            (
+                "accuracy, above VADER's",
+                ours(&all).accuracy(),
+                vader(&all).accuracy(),
+            ),
+            (
+                "accuracy of the plain ones",
+                ours(&plain).accuracy(),
+                PLAIN_GOAL,
+            ),
+        ] {
+            let reached = if measured > goal { "yes" } else { "no" };
+            let (measured, goal) = (number(measured), number(goal));
+            let title = title.to_lowercase();
+            goals += &format!("| {title}: {what} | {measured} | > {goal} | {reached} |\n");
+        }
     }
-    let _ = write!(text, "\n{}", goals(read));
-    text
+    text + &goals
 }
 
-fn ours<'a>(rows: impl IntoIterator<Item = &'a &'a Read>) -> Metrics {
-    let pair = |one: &&Read| (one.sentence.label, one.ours);
-    rows.into_iter().map(pair).collect()
+fn select<'a>(rows: &[&'a Outcome], is_selected: impl Fn(&Sentence) -> bool) -> Vec<&'a Outcome> {
+    rows.iter()
+        .copied()
+        .filter(|one| is_selected(&one.sentence))
+        .collect()
 }
 
-/// Without sentences where VADER was not there.
-fn vader<'a>(rows: impl IntoIterator<Item = &'a &'a Read>) -> Metrics {
-    let pair = |one: &&Read| Some((one.sentence.label, one.vader?));
-    rows.into_iter().filter_map(pair).collect()
+fn ours(rows: &[&Outcome]) -> Metrics {
+    rows.iter()
+        .map(|one| (one.sentence.label, one.ours))
+        .collect()
 }
 
-/// Accuracy of all, of plain and hard ones, and of each kind.
-fn accuracies(rows: &[&Read]) -> String {
+fn vader(rows: &[&Outcome]) -> Metrics {
+    rows.iter()
+        .filter_map(|one| Some((one.sentence.label, one.vader?)))
+        .collect()
+}
+
+/// Returns the accuracy over all sentences, over plain and hard ones, and over each kind.
+fn accuracies(all: &[&Outcome], plain: &[&Outcome], hard: &[&Outcome]) -> String {
     let mut text =
         "| | sentences | accuracy | VADER | macro F1 | VADER |\n|---|---:|---:|---:|---:|---:|\n"
             .to_owned();
-    let mut row = |name: &str, some: &[&Read], macro_f1: bool| {
-        let (ours, vader) = (ours(some), vader(some));
+    let mut row = |name: &str, rows: &[&Outcome], is_kind: bool| {
+        let (ours, vader) = (ours(rows), vader(rows));
+        // Most kinds have sentences of one class only, for which a mean over three classes says nothing.
         let f1 = |metrics: &Metrics| {
-            if macro_f1 && metrics.total() > 0 {
-                metrics.macro_f1()
-            } else {
+            if is_kind {
                 f64::NAN
+            } else {
+                metrics.macro_f1()
             }
         };
-        let shown = [ours.accuracy(), vader.accuracy(), f1(&ours), f1(&vader)].map(figure);
-        let _ = writeln!(
-            text,
-            "| {name} | {} | {} |",
-            ours.total(),
-            shown.join(" | ")
-        );
+        let cells = [ours.accuracy(), vader.accuracy(), f1(&ours), f1(&vader)].map(number);
+        text += &format!("| {name} | {} | {} |\n", ours.total(), cells.join(" | "));
     };
-    row("all", rows, true);
-    for difficulty in ["plain", "hard"] {
-        let of = |one: &&Read| one.sentence.difficulty == difficulty;
-        let some: Vec<&Read> = rows.iter().copied().filter(of).collect();
-        row(difficulty, &some, true);
-        let mut kinds: Vec<&str> = some.iter().map(|one| &*one.sentence.kind).collect();
+    row("all", all, false);
+    for (difficulty, rows) in [("plain", plain), ("hard", hard)] {
+        row(difficulty, rows, false);
+        let mut kinds: Vec<&str> = rows.iter().map(|one| &*one.sentence.kind).collect();
         kinds.sort_unstable();
         kinds.dedup();
         for kind in kinds {
-            let of = |one: &&Read| one.sentence.kind == kind;
-            let some: Vec<&Read> = some.iter().copied().filter(of).collect();
-            // Most kinds have one class only, which makes a mean over three meaningless.
-            row(&format!("{difficulty}: {kind}"), &some, false);
+            let rows = select(rows, |sentence| sentence.kind == kind);
+            row(&format!("{difficulty}: {kind}"), &rows, true);
         }
     }
     text
 }
 
-fn classes(name: &str, rows: &[&Read]) -> String {
-    let (ours, vader) = (ours(rows), vader(rows));
+/// Returns precision, recall and F1 of each class.
+fn classes(name: &str, rows: &[&Outcome]) -> String {
     let mut text = format!(
         "| {name} | precision | recall | F1 | VADER: precision | recall | F1 |\n|---|---:|---:|---:|---:|---:|---:|\n"
     );
     for class in Polarity::ALL {
-        let mut cells = Vec::new();
-        for metrics in [&ours, &vader] {
-            let f1 = if metrics.total() == 0 {
-                f64::NAN
-            } else {
-                metrics.f1(class)
-            };
-            cells.extend([metrics.precision(class), metrics.recall(class), f1].map(figure));
-        }
-        let _ = writeln!(text, "| {} | {} |", class.name(), cells.join(" | "));
+        let cells = [ours(rows), vader(rows)].map(|metrics| {
+            let values = [
+                metrics.precision(class),
+                metrics.recall(class),
+                metrics.f1(class),
+            ];
+            values.map(number).join(" | ")
+        });
+        text += &format!("| {} | {} |\n", class.name(), cells.join(" | "));
     }
     text
 }
 
-fn goals(read: &[Read]) -> String {
-    let mut text = "## Goals\n\n| | measured | goal | reached |\n|---|---:|---:|---|\n".to_owned();
-    for (part, title) in [(Part::Tuning, "tuning part"), (Part::HeldOut, "held out")] {
-        let rows: Vec<&Read> = read
-            .iter()
-            .filter(|one| one.sentence.part == part)
-            .collect();
-        let plain = rows.iter().filter(|one| one.sentence.difficulty == "plain");
-        let (all, plain, vader) = (ours(&rows), ours(plain), vader(&rows));
-        for (what, measured, goal) in [
-            ("accuracy, above VADER's", all.accuracy(), vader.accuracy()),
-            ("accuracy of the plain ones", plain.accuracy(), PLAIN_GOAL),
-        ] {
-            let reached = if measured > goal { "yes" } else { "no" };
-            let (measured, goal) = (figure(measured), figure(goal));
-            let _ = writeln!(
-                text,
-                "| {title}: {what} | {measured} | > {goal} | {reached} |"
-            );
-        }
-    }
-    text
-}
-
-/// Three decimals; a dash for what there is not.
-fn figure(value: f64) -> String {
+/// Returns three decimals, or a dash for NaN.
+fn number(value: f64) -> String {
     if value.is_nan() {
         "–".to_owned()
     } else {
@@ -160,15 +159,14 @@ fn figure(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::labelled::Sentence;
 
-    fn read(
+    fn outcome(
         part: Part,
         difficulty: &str,
         label: Polarity,
         ours: Polarity,
         vader: Option<Polarity>,
-    ) -> Read {
+    ) -> Outcome {
         let sentence = Sentence {
             part,
             id: "d1".into(),
@@ -177,7 +175,7 @@ mod tests {
             label,
             text: "A secret.".into(),
         };
-        Read {
+        Outcome {
             sentence,
             ours,
             vader,
@@ -185,12 +183,12 @@ mod tests {
     }
 
     #[test]
-    fn parts_difficulties_and_kinds_have_rows_of_their_own() {
+    fn has_rows_for_parts_difficulties_and_kinds() {
         use Polarity::{Negative, Neutral, Positive};
         let text = markdown(&[
-            read(Part::Tuning, "plain", Positive, Positive, Some(Positive)),
-            read(Part::Tuning, "plain", Negative, Negative, Some(Neutral)),
-            read(Part::HeldOut, "hard", Negative, Positive, Some(Positive)),
+            outcome(Part::Tuning, "plain", Positive, Positive, Some(Positive)),
+            outcome(Part::Tuning, "plain", Negative, Negative, Some(Neutral)),
+            outcome(Part::HeldOut, "hard", Negative, Positive, Some(Positive)),
         ]);
         for line in [
             "| all | 2 | 1.000 | 0.500 | 0.667 | 0.333 |",
@@ -206,12 +204,12 @@ mod tests {
     }
 
     #[test]
-    fn misses_of_the_part_set_aside_are_not_listed() {
+    fn does_not_list_misses_of_the_held_out_part() {
         use Polarity::{Negative, Positive};
         let listed = misses(&[
-            read(Part::Tuning, "plain", Positive, Negative, None),
-            read(Part::Tuning, "plain", Positive, Positive, None),
-            read(Part::HeldOut, "plain", Positive, Negative, None),
+            outcome(Part::Tuning, "plain", Positive, Negative, None),
+            outcome(Part::Tuning, "plain", Positive, Positive, None),
+            outcome(Part::HeldOut, "plain", Positive, Negative, None),
         ]);
         assert_eq!(
             listed,
@@ -220,14 +218,14 @@ mod tests {
     }
 
     #[test]
-    fn without_vader_its_cells_are_empty() {
-        let read = read(
+    fn cells_of_vader_are_empty_without_it() {
+        let outcome = outcome(
             Part::Tuning,
             "plain",
             Polarity::Neutral,
             Polarity::Neutral,
             None,
         );
-        assert!(markdown(&[read]).contains("| all | 1 | 1.000 | – | 0.333 | – |"));
+        assert!(markdown(&[outcome]).contains("| all | 1 | 1.000 | – | 0.333 | – |"));
     }
 }
