@@ -1,61 +1,62 @@
 //! Progress of long steps: a spinner on a terminal, plain lines elsewhere.
 
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// Where steps are shown. Clones show on the same lines.
+/// Steps that are shown together, on standard error. Clones share the lines.
 #[derive(Clone, Default)]
 pub struct Progress(MultiProgress);
 
 impl Progress {
-    /// Progress on standard error.
+    /// Returns progress without steps.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Begins a step; `title` says what is done, as in "Building the components".
+    /// Begins a step. `title` says what is done, as in "Building the components".
     #[must_use]
     pub fn step(&self, title: &str) -> Step {
         let bar = self.0.add(ProgressBar::new_spinner());
-        if let Ok(style) =
-            ProgressStyle::with_template("{spinner} {prefix} [{elapsed}] {wide_msg:.dim}")
-        {
+        let style = ProgressStyle::with_template("{spinner} {prefix} [{elapsed}] {wide_msg:.dim}");
+        if let Ok(style) = style {
             bar.set_style(style);
         }
         bar.set_prefix(title.to_owned());
-        let step = Step {
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Step {
             bar,
             title: title.to_owned(),
             begun: Instant::now(),
-        };
-        step.bar.enable_steady_tick(Duration::from_millis(100));
-        step
+            announced: Once::new(),
+        }
     }
 }
 
-/// One step; gone from the terminal when dropped.
+/// A step that is under way; its line disappears when it is dropped.
 pub struct Step {
     bar: ProgressBar,
     title: String,
     begun: Instant,
+    announced: Once,
 }
 
 impl Step {
-    /// What the step is busy with now.
-    pub fn doing(&self, message: &str) {
+    /// Shows what the step is doing now.
+    pub fn message(&self, message: &str) {
         self.bar.set_message(message.trim().to_owned());
     }
 
-    /// Says that this takes a while, where no spinner can be seen (a CI log, a file).
+    /// Prints the title, once, where no spinner is visible (a CI log, a file), because the step takes a while.
     pub fn announce(&self) {
         if self.bar.is_hidden() {
-            eprintln!("{} ...", self.title);
+            self.announced.call_once(|| eprintln!("{} ...", self.title));
         }
     }
 
-    /// Ends the step. Only what took a second or more leaves a line.
+    /// Ends the step; one that took a second or more leaves a line.
     pub fn done(self) {
         let took = self.begun.elapsed();
         if took >= Duration::from_secs(1) {

@@ -1,23 +1,23 @@
-//! The labelled sentences, as `tests/data` has them.
+//! The labeled sentences in `tests/data`.
 
 use anyhow::{Context, Result};
 
-/// What an entry says as a whole.
+/// The sentiment of an entry as a whole.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Polarity {
-    /// More good than bad.
+    /// More positive than negative.
     Positive,
-    /// More bad than good.
+    /// More negative than positive.
     Negative,
     /// Neither.
     Neutral,
 }
 
 impl Polarity {
-    /// All, in the order in which they are shown.
+    /// All of them, in the order of the tables.
     pub const ALL: [Self; 3] = [Self::Positive, Self::Negative, Self::Neutral];
 
-    /// As the API and the files have it.
+    /// Returns the name in the API and in the files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Positive => "positive",
@@ -26,8 +26,8 @@ impl Polarity {
         }
     }
 
-    /// The polarity of that name.
-    pub fn named(name: &str) -> Option<Self> {
+    /// Returns the polarity of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|one| one.name() == name)
     }
 }
@@ -35,9 +35,9 @@ impl Polarity {
 /// A file of sentences.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Part {
-    /// May be looked at while words and rules are changed.
+    /// May be read while words and rules are tuned.
     Tuning,
-    /// Set aside: shows how well these do on what nobody looked at.
+    /// Must not be read while tuning; shows how well words and rules do on new sentences.
     HeldOut,
 }
 
@@ -53,26 +53,26 @@ impl Part {
 /// One line of a file.
 #[derive(Debug)]
 pub struct Sentence {
-    /// The file it is in.
+    /// Its file.
     pub part: Part,
-    /// Unique in both files.
+    /// An id that is unique over both files.
     pub id: String,
     /// `plain` or `hard`.
     pub difficulty: String,
-    /// What it is an example of, such as `negated`.
+    /// The phenomenon that it is an example of, such as `negated`.
     pub kind: String,
-    /// What its writer says it says.
+    /// The sentiment that its author meant.
     pub label: Polarity,
-    /// The sentence.
+    /// Its text.
     pub text: String,
 }
 
-/// Reads a file of the repository.
+/// Reads a file. Errors have a line's number, not its text.
 ///
 /// # Errors
-/// When it is missing or a line is not as it should be; the message has the line's number, not its text.
+/// When the file is missing or a line has another format.
 pub fn read(part: Part) -> Result<Vec<Sentence>> {
-    let path = crate::workspace().join(part.file());
+    let path = testbed::workspace().join(part.file());
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("cannot read {}", path.display()))?;
     let lines = text.lines().enumerate().skip(1);
@@ -80,7 +80,7 @@ pub fn read(part: Part) -> Result<Vec<Sentence>> {
         .map(|(number, line)| {
             sentence(part, line).with_context(|| {
                 format!(
-                    "line {} of {} is not id, difficulty, kind, label and text",
+                    "line {} of {} does not have the columns id, difficulty, kind, label and text",
                     number + 1,
                     part.file()
                 )
@@ -97,7 +97,7 @@ fn sentence(part: Part, line: &str) -> Option<Sentence> {
         id: next()?,
         difficulty: next()?,
         kind: next()?,
-        label: Polarity::named(&next()?)?,
+        label: Polarity::from_name(&next()?)?,
         text: next()?,
     })
 }
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_parts_are_large_enough_and_a_third_is_hard() {
+    fn both_parts_are_large_and_a_third_is_hard() {
         for (part, least) in [(Part::Tuning, 400), (Part::HeldOut, 200)] {
             let sentences = read(part).unwrap();
             let hard = sentences.iter().filter(|one| one.difficulty == "hard");
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_with_an_unknown_label_is_refused() {
+    fn refuses_a_line_with_an_unknown_label() {
         assert!(sentence(Part::Tuning, "d1\tplain\tsimple\tpositive\tGood.").is_some());
         assert!(sentence(Part::Tuning, "d1\tplain\tsimple\tgood\tGood.").is_none());
         assert!(sentence(Part::Tuning, "d1\tplain\tsimple\tpositive").is_none());

@@ -1,16 +1,71 @@
-//! The service's settings: `SPIN_VARIABLE_<NAME>` and `.env`, as Spin reads them, and what follows from them.
+//! The service's settings: the table in `spin.toml`, and the values in the environment and `.env`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde::Deserialize;
 use url::Url;
 
-/// What stands before the name of every variable.
+/// Prefix of the environment variable that sets a setting.
 pub const PREFIX: &str = "SPIN_VARIABLE_";
 
-/// Values of the application's variables by their lower-case names without prefix. Its `Debug` shows the names only.
+/// One entry of `[variables]` in `spin.toml`.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Variable {
+    /// The name in lower case, without prefix.
+    #[serde(skip)]
+    pub name: String,
+    /// What it means, in one or more sentences.
+    #[serde(default)]
+    pub description: String,
+    /// The value when none is set; none for a required one.
+    pub default: Option<String>,
+    /// Whether a value must be set.
+    #[serde(default)]
+    pub required: bool,
+    /// Whether the value must not be shown.
+    #[serde(default)]
+    pub secret: bool,
+}
+
+impl Variable {
+    /// Returns the name of the environment variable that sets it.
+    #[must_use]
+    pub fn environment_name(&self) -> String {
+        format!("{PREFIX}{}", self.name.to_ascii_uppercase())
+    }
+
+    /// Returns the variable whose URL contains this host and port: `database_url` for `database_host`.
+    fn url_variable<'a>(&self, all: &'a [Self]) -> Option<&'a Self> {
+        let url = format!("{}_url", self.name.strip_suffix("_host")?);
+        all.iter().find(|variable| variable.name == url)
+    }
+}
+
+/// Reads the table of all settings, in its order.
+///
+/// # Errors
+/// When `spin.toml` cannot be read.
+pub fn variables() -> Result<Vec<Variable>> {
+    #[derive(Deserialize)]
+    struct Manifest {
+        variables: toml::Table,
+    }
+    let path = crate::workspace().join("spin.toml");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let manifest: Manifest = toml::from_str(&text)?;
+    let entries = manifest.variables.into_iter();
+    let variable = |(name, value): (String, toml::Value)| {
+        let variable: Variable = value.try_into()?;
+        Ok(Variable { name, ..variable })
+    };
+    entries.map(variable).collect()
+}
+
+/// Values of settings by their lower-case names without prefix. `Debug` shows the names only.
 #[derive(Clone, Default)]
 pub struct Settings(BTreeMap<String, String>);
 
@@ -21,10 +76,10 @@ impl std::fmt::Debug for Settings {
 }
 
 impl Settings {
-    /// Those of the environment and, behind it, of the file `.env` in the repository's root.
+    /// Reads the environment and the file `.env` in the repository's root; the environment takes precedence.
     ///
     /// # Errors
-    /// When a line of the file or a value cannot be read; the message names it and shows no value.
+    /// When a line of the file or a value is invalid; the message names it and shows no value.
     pub fn load() -> Result<Self> {
         Self::from(std::env::vars_os(), &crate::workspace().join(".env"))
     }
@@ -33,45 +88,41 @@ impl Settings {
         environment: impl Iterator<Item = (OsString, OsString)>,
         dotenv: &Path,
     ) -> Result<Self> {
-        let mut values = BTreeMap::new();
+        let mut settings = Self::default();
         if dotenv.exists() {
-            let lines = dotenvy::from_path_iter(dotenv)
-                .map_err(|_| anyhow!("cannot read {}", dotenv.display()))?;
+            let path = dotenv.display();
+            let lines =
+                dotenvy::from_path_iter(dotenv).map_err(|_| anyhow!("cannot read {path}"))?;
             let mut last = "its beginning".to_owned();
             for line in lines {
                 // The error would show the line, which may hold a secret.
                 let (key, value) = line.map_err(|_| {
-                    anyhow!(
-                        "{}: the line after {last} is not NAME=value; values with blanks or # need quotes",
-                        dotenv.display()
-                    )
+                    anyhow!("{path}: the line after {last} is not NAME=value; values with blanks or # need quotes")
                 })?;
-                insert(&mut values, &key, value);
+                settings.insert(&key, value);
                 last = key;
             }
         }
         for (key, value) in environment {
-            if let Some(key) = key.to_str() {
+            if let Some(key) = key.to_str().filter(|key| key.starts_with(PREFIX)) {
                 let value = value.into_string();
-                if key.starts_with(PREFIX) {
-                    insert(
-                        &mut values,
-                        key,
-                        value.map_err(|_| anyhow!("{key} is not UTF-8"))?,
-                    );
-                }
+                settings.insert(key, value.map_err(|_| anyhow!("{key} is not UTF-8"))?);
             }
         }
-        Ok(Self(values))
+        Ok(settings)
     }
 
-    /// A value that is set and not empty.
+    fn insert(&mut self, key: &str, value: String) {
+        if let Some(name) = key.strip_prefix(PREFIX) {
+            self.0.insert(name.to_ascii_lowercase(), value);
+        }
+    }
+
+    /// Returns a value that is set and not empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        let value = self.0.get(name).map(String::as_str);
+        value.filter(|value| !value.is_empty())
     }
 
     /// Sets a value.
@@ -79,56 +130,51 @@ impl Settings {
         self.0.insert(name.to_owned(), value.into());
     }
 
-    /// Sets `database_host` and `redis_host` from the URLs, where they are not set themselves.
+    /// Sets each host that belongs to a URL (`database_host` to `database_url`), unless it is set.
     ///
     /// # Errors
-    /// When a URL is no URL of its kind. The message names the setting and does not show it.
+    /// When a URL is invalid. The message names the setting and does not show it.
     pub fn derive_hosts(&mut self) -> Result<()> {
-        for (host, url, of) in [
-            (
-                "database_host",
-                "database_url",
-                database_host as fn(&str) -> Result<String>,
-            ),
-            ("redis_host", "redis_url", redis_host),
-        ] {
-            if self.get(host).is_none()
-                && let Some(address) = self.get(url)
+        let all = variables()?;
+        for host in &all {
+            if let Some(variable) = host.url_variable(&all)
+                && self.get(&host.name).is_none()
+                && let Some(url) = self.get(&variable.name)
             {
-                let derived = of(address).with_context(|| {
-                    format!("{PREFIX}{} is not usable", url.to_ascii_uppercase())
-                })?;
-                self.set(host, derived);
+                let derived = if host.name.starts_with("redis") {
+                    redis_host(url)
+                } else {
+                    database_host(url)
+                };
+                let name = variable.environment_name();
+                self.set(
+                    &host.name,
+                    derived.with_context(|| format!("{name} is invalid"))?,
+                );
             }
         }
         Ok(())
     }
 
-    /// All values, as [`runtime::Options`](crate::runtime::Options) wants them.
+    /// Returns all values, as [`runtime::Options`](crate::runtime::Options) needs them.
     #[must_use]
     pub fn into_variables(self) -> BTreeMap<String, String> {
         self.0
     }
 }
 
-fn insert(values: &mut BTreeMap<String, String>, key: &str, value: String) {
-    if let Some(name) = key.strip_prefix(PREFIX) {
-        values.insert(name.to_ascii_lowercase(), value);
-    }
-}
-
-/// Host and port of a Postgres URL, as `allowed_outbound_hosts` wants them.
+/// Returns host and port of a Postgres URL, as `allowed_outbound_hosts` needs them.
 ///
 /// # Errors
-/// When it is not `postgres://host…`; the URL is not shown.
+/// When it is not `postgres://host…`; the message does not show the URL.
 pub fn database_host(url: &str) -> Result<String> {
     host_and_port(url, &["postgres", "postgresql"], 5432)
 }
 
-/// Host and port of a Redis URL, as `allowed_outbound_hosts` wants them.
+/// Returns host and port of a Redis URL, as `allowed_outbound_hosts` needs them.
 ///
 /// # Errors
-/// When it is not `redis://host…` or `rediss://host…`; the URL is not shown.
+/// When it is not `redis://host…` or `rediss://host…`; the message does not show the URL.
 pub fn redis_host(url: &str) -> Result<String> {
     host_and_port(url, &["redis", "rediss"], 6379)
 }
@@ -141,7 +187,7 @@ fn host_and_port(url: &str, schemes: &[&str], default_port: u16) -> Result<Strin
         bail!("it must begin with {}://", schemes.join(":// or "));
     }
     let host = parsed.host_str().unwrap_or_default();
-    ensure!(!host.is_empty(), "it names no host");
+    ensure!(!host.is_empty(), "it has no host");
     Ok(format!("{host}:{}", parsed.port().unwrap_or(default_port)))
 }
 
@@ -150,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_follow_from_urls() {
+    fn takes_host_and_port_from_urls() {
         for (url, host) in [
             ("postgres://u:p@db.example:6543/diary", "db.example:6543"),
             (
@@ -176,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_urls_are_refused_without_being_shown() {
+    fn refuses_invalid_urls_and_does_not_show_them() {
         for url in [
             "mysql://u:hunter2@h/d",
             "postgres://u:hunter2@/d",
@@ -187,7 +233,8 @@ mod tests {
             let error = format!("{:#}", database_host(url).unwrap_err());
             assert!(!error.contains("hunter2"), "{error}");
         }
-        assert!(redis_host("http://127.0.0.1").is_err());
+        let error = redis_host("http://127.0.0.1").unwrap_err().to_string();
+        assert_eq!(error, "it must begin with redis:// or rediss://");
     }
 
     fn load(environment: &[(&str, &str)], dotenv: &str) -> Result<Settings> {
@@ -201,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_wins_over_the_file() {
+    fn the_environment_takes_precedence_over_the_file() {
         let settings = load(
             &[("SPIN_VARIABLE_LOG_LEVEL", "debug"), ("LOG_LEVEL", "x")],
             "# a comment\nSPIN_VARIABLE_LOG_LEVEL=warn\nSPIN_VARIABLE_CORS_ORIGINS=\"a, b\"\nOTHER=1\nSPIN_VARIABLE_GITHUB_TOKEN=\n",
@@ -214,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_line_is_named_by_its_place_only() {
+    fn names_the_place_of_an_invalid_line_and_does_not_show_it() {
         let error = load(
             &[],
             "SPIN_VARIABLE_LOG_LEVEL=warn\nSPIN_VARIABLE_GITHUB_TOKEN=hunter2 and more\n",
@@ -225,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn derived_hosts_do_not_replace_given_ones() {
+    fn derives_hosts_that_are_not_set() {
         let mut settings = load(
             &[
                 ("SPIN_VARIABLE_DATABASE_URL", "postgres://a/b"),
@@ -238,10 +285,11 @@ mod tests {
         settings.derive_hosts().unwrap();
         assert_eq!(settings.get("database_host"), Some("*:5432"));
         assert_eq!(settings.get("redis_host"), Some("r:6379"));
+        assert_eq!(settings.get("github_models_host"), None);
     }
 
     #[test]
-    fn a_wrong_url_is_named() {
+    fn names_the_setting_of_an_invalid_url() {
         let mut settings = load(&[("SPIN_VARIABLE_REDIS_URL", "http://hunter2")], "").unwrap();
         let error = format!("{:#}", settings.derive_hosts().unwrap_err());
         assert!(
