@@ -4,7 +4,8 @@ use anyhow::{Context, Result, anyhow};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
-use wasmtime_wasi::p2::bindings::{cli, random};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::{cli, filesystem, random};
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
@@ -109,7 +110,8 @@ fn instance_pool(max_instances: u32) -> PoolingAllocationConfig {
     pool
 }
 
-/// Links what Rust's standard library and spin-sdk import. Files and sockets are not among it.
+/// Links what Rust's standard library and spin-sdk import. No folder is open to a component, but the
+/// SDK's function that trusts a root certificate imports the filesystem.
 fn new_linker(engine: &Engine) -> Result<Linker<HostState>> {
     let mut linker = Linker::new(engine);
     let l = &mut linker;
@@ -121,6 +123,8 @@ fn new_linker(engine: &Engine) -> Result<Linker<HostState>> {
     cli::terminal_stdin::add_to_linker::<_, WasiCli>(l, HostState::cli)?;
     cli::terminal_stdout::add_to_linker::<_, WasiCli>(l, HostState::cli)?;
     cli::terminal_stderr::add_to_linker::<_, WasiCli>(l, HostState::cli)?;
+    filesystem::preopens::add_to_linker::<_, WasiFilesystem>(l, HostState::filesystem)?;
+    filesystem::types::add_to_linker::<_, WasiFilesystem>(l, HostState::filesystem)?;
     random::insecure_seed::add_to_linker::<_, WasiRandom>(l, HostState::random)?;
     wasmtime_wasi::p3::cli::add_to_linker(l)?;
     wasmtime_wasi::p3::clocks::add_to_linker(l)?;

@@ -51,7 +51,7 @@ async fn newest_diaries(request: &Request) -> Response<FullBody<Bytes>> {
 
 /// Returns the path within the component's route. The host's header is the last one of its name.
 fn path(request: &Request) -> String {
-    let values = request.headers().get_all("spin-path-info").iter();
+    let mut values = request.headers().get_all("spin-path-info").iter();
     let path = values.next_back().map(HeaderValue::as_bytes);
     String::from_utf8_lossy(path.unwrap_or_default()).into_owned()
 }

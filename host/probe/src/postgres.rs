@@ -5,7 +5,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use spin_sdk::http::Request;
-use spin_sdk::pg::{Connection, DbValue, Error, ParameterValue};
+use spin_sdk::pg::{Certificate, Connection, DbValue, Error, OpenOptions, ParameterValue};
 use spin_sdk::variables;
 
 use crate::{failure, number, parameter};
@@ -21,13 +21,19 @@ from (
     limit 10
 ) d";
 
-/// Connects to `address`, or to the variable `database_url`.
+/// Connects to `address`, or to the variable `database_url`. Trusts `root_certificate` as well.
 async fn connect(request: &Request) -> Result<Connection, Error> {
     let address = match parameter(request, "address") {
         Some(address) => address,
         None => variables::get("database_url").await.unwrap_or_default(),
     };
-    Connection::open(address).await
+    match parameter(request, "root_certificate") {
+        None => Connection::open(address).await,
+        Some(pem) => {
+            let ca_root = Some(Certificate::Text(pem));
+            Connection::open_with_options(address, OpenOptions { ca_root }).await
+        }
+    }
 }
 
 /// Returns the newest diaries of `user_id`, with one open and one statement.

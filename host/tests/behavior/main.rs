@@ -13,4 +13,5 @@ mod requests;
 mod runtime;
 mod shutdown;
 mod start;
+mod tls;
 mod variables;
