@@ -1,4 +1,4 @@
-//! The running application: its components, and the way of a request to them.
+//! Loads the application and passes requests to its components.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -61,7 +61,7 @@ impl App {
             Ok((id.to_owned(), ProxyHandler::new(instances)))
         };
         let is_used = |id: &str| manifest.trigger.http.iter().any(|t| t.component == id);
-        // Compiling takes seconds where the cache has nothing yet, so all compile at once.
+        // Compiling takes seconds without the cache, so each component gets a thread.
         let handlers = std::thread::scope(|scope| {
             let used = manifest.component.iter().filter(|(id, _)| is_used(id));
             let threads: Vec<_> = used
@@ -85,7 +85,7 @@ impl App {
         Ok(app)
     }
 
-    /// Has a component answer a request. What fails there is answered with an empty 500.
+    /// Passes a request to a component. Returns an empty 500 if the component fails.
     ///
     /// # Errors
     ///

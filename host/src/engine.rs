@@ -1,4 +1,4 @@
-//! The WebAssembly engine: compiles components and links them to what the host implements.
+//! Compiles components and links them to the interfaces that the host implements.
 
 use anyhow::{Context, Result, anyhow};
 use wasmtime::component::{Component, Linker};
@@ -26,7 +26,7 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// Creates the engine and links the interfaces of the host.
+    /// Creates the engine and the linker with the host's interfaces.
     pub fn new() -> Result<Self> {
         let engine = new_engine()?;
         let linker = new_linker(&engine)?;
@@ -72,7 +72,7 @@ fn new_engine() -> Result<Engine> {
     }
     let pool = instance_pool(max_instances()?);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    // The pool reserves much address space. Where that is limited, instances are allocated singly.
+    // The pool reserves terabytes of address space. Where that is limited, allocate on demand.
     Engine::new(&config).or_else(|_| {
         config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
         Ok(Engine::new(&config)?)
@@ -110,8 +110,8 @@ fn instance_pool(max_instances: u32) -> PoolingAllocationConfig {
     pool
 }
 
-/// Links what Rust's standard library and spin-sdk import. No folder is open to a component, but the
-/// SDK's function that trusts a root certificate imports the filesystem.
+/// Links what Rust's standard library and spin-sdk import. The filesystem is among it because the
+/// SDK's function for a Postgres root certificate imports it; components see no folder there.
 fn new_linker(engine: &Engine) -> Result<Linker<HostState>> {
     let mut linker = Linker::new(engine);
     let l = &mut linker;

@@ -71,8 +71,8 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Outpu
     }
 }
 
-/// Accepts a connection. As in Spin, TCP_NODELAY is not set, which components can notice: a response
-/// whose body follows its headers in a packet of its own takes 40 ms longer.
+/// Accepts a connection. As in Spin, TCP_NODELAY is not set: a response whose body is sent after its
+/// headers takes 40 ms longer, because of Nagle's algorithm and delayed ACK.
 async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     listener.accept().await
 }

@@ -30,7 +30,7 @@ pub struct Logs {
     pub stderr: LogStream,
 }
 
-/// An output stream that goes to the host's stderr and, where there is a log folder, to a file.
+/// An output stream, copied to the host's stderr and, if there is a log folder, to a file.
 #[derive(Clone)]
 pub struct LogStream(Option<Arc<File>>);
 

@@ -31,8 +31,8 @@ type Sent = (
 );
 
 impl WasiHttpHooks for OutboundHttp {
-    /// wasmtime hides the headers that a component may not set. Spin shows a component all that it
-    /// receives, so those that clients do send must not be forbidden here.
+    /// wasmtime removes forbidden headers from received messages too. Spin shows those to components,
+    /// so the two that clients really send are allowed here.
     fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
         DEFAULT_FORBIDDEN_HEADERS.contains(name) && ![HOST, TRANSFER_ENCODING].contains(name)
     }
@@ -63,7 +63,7 @@ async fn send(
     if !component.allowed_hosts.allows(&request.uri().to_string()) {
         return Err(Error::HttpRequestDenied);
     }
-    // The client derives it from the URI. A component that is called sees none, as in Spin.
+    // The HTTP client derives it from the URI. In Spin a called component sees no Host header.
     request.headers_mut().remove(HOST);
     match called_component(request.uri()) {
         None => component.shared.http.send(request).await,

@@ -16,7 +16,7 @@ use crate::postgres_pool::{Connection, Target};
 use crate::postgres_values::{from_sql, to_sql};
 use crate::state::HostState;
 
-/// The result of `query-async`: columns, rows, and how the statement ended.
+/// The result of `query-async`: columns, rows, and the outcome of the statement.
 type Rows = (
     Vec<Column>,
     StreamReader<Row>,
@@ -51,12 +51,12 @@ impl<T: Send> HostConnectionWithStore<T> for HostState {
             connection.map(|connection| connection.client.clone())
         });
         let client = client.map_err(|error| Error::ConnectionFailed(error.to_string()))?;
-        let (columns, rows, end) = query(&client, &statement, parameters).await?;
+        let (columns, rows, outcome) = query(&client, &statement, parameters).await?;
         accessor.with(|mut access| {
             let rows = StreamReader::new(&mut access, rows);
-            let end = FutureReader::new(&mut access, async { wasmtime::error::Ok(end) });
-            match (rows, end) {
-                (Ok(rows), Ok(end)) => Ok((columns, rows, end)),
+            let outcome = FutureReader::new(&mut access, async { wasmtime::error::Ok(outcome) });
+            match (rows, outcome) {
+                (Ok(rows), Ok(outcome)) => Ok((columns, rows, outcome)),
                 (Err(error), _) | (_, Err(error)) => Err(Error::Other(error.to_string())),
             }
         })
@@ -115,7 +115,7 @@ fn check_allowed(component: &Component, target: &Target) -> Result<(), Error> {
             let message = "Unix sockets are not supported on WebAssembly";
             return Err(Error::ConnectionFailed(message.to_owned()));
         };
-        // One port is for all hosts, and none is the default port.
+        // A single port applies to all hosts.
         let port = ports.get(index).or(ports.first()).unwrap_or(&5432);
         let url = if host.contains(':') {
             format!("postgres://[{host}]:{port}")
@@ -130,8 +130,9 @@ fn check_allowed(component: &Component, target: &Target) -> Result<(), Error> {
     Ok(())
 }
 
-/// Runs a statement to its end. As in Spin, an error of the statement itself, for example a
-/// violated constraint, is in the last part of the result, and without a row there are no columns.
+/// Runs a statement to its end and returns columns, rows and outcome. As in Spin, an error that comes
+/// with the rows, for example a violated constraint, is in the outcome, and a result without rows has
+/// no columns.
 async fn query(
     client: &Arc<Object>,
     statement: &str,
@@ -144,7 +145,7 @@ async fn query(
     pin_mut!(found);
     let mut columns = Vec::new();
     let mut rows = Vec::new();
-    let end = loop {
+    let outcome = loop {
         let row = match found.next().await {
             None => break Ok(()),
             Some(Err(error)) => break Err(query_failed(&error)),
@@ -166,7 +167,7 @@ async fn query(
         }
         rows.push(values);
     };
-    Ok((columns, rows, end))
+    Ok((columns, rows, outcome))
 }
 
 /// Converts an error, with everything that the server sent.

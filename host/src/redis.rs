@@ -72,7 +72,7 @@ fn flatten(reply: Value, results: &mut Vec<RedisResult>) -> Result<(), Error> {
                 .try_for_each(|value| flatten(value, results));
         }
         Value::ServerError(error) => return Err(Error::Other(error.to_string())),
-        // Only the third version of the protocol has further types, and nothing asks for it here.
+        // Only version 3 of the protocol (RESP3) has further types, and the client uses version 2.
         _ => return Err(Error::Other("unsupported type of reply".to_owned())),
     });
     Ok(())

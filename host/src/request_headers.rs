@@ -45,7 +45,8 @@ pub fn complete_uri(request: &mut Parts) -> Result<()> {
     Ok(())
 }
 
-/// Appends Spin's own headers. The client's headers stay and come first, those of the same name too.
+/// Appends Spin's own headers. The client's headers stay, including those of the same name, and come
+/// first.
 ///
 /// # Errors
 ///

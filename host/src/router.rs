@@ -5,7 +5,7 @@ use routefinder::RouteSpec;
 
 use crate::manifest::{HttpTrigger, Route};
 
-/// The public routes of an application. The most specific one answers.
+/// The public routes of an application. The most specific route that matches wins.
 pub struct Router(routefinder::Router<PublicRoute>);
 
 #[derive(Clone)]
@@ -32,7 +32,7 @@ pub struct RouteMatch {
 }
 
 impl Router {
-    /// Creates a router. Of two triggers with the same route the later one answers, as in Spin.
+    /// Creates a router. Of two triggers with the same route, the later one wins, as in Spin.
     pub fn new(triggers: &[HttpTrigger]) -> Result<Self> {
         let mut router = routefinder::Router::new();
         for trigger in triggers {
