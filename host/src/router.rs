@@ -1,6 +1,8 @@
 //! Finds the component that answers a path.
 
-use anyhow::{Result, anyhow};
+use std::collections::HashSet;
+
+use anyhow::{Result, anyhow, ensure};
 use routefinder::RouteSpec;
 
 use crate::manifest::{HttpTrigger, Route};
@@ -32,15 +34,20 @@ pub struct RouteMatch {
 }
 
 impl Router {
-    /// Creates a router. Of two triggers with the same route, the later one wins, as in Spin.
+    /// Creates a router.
     pub fn new(triggers: &[HttpTrigger]) -> Result<Self> {
         let mut router = routefinder::Router::new();
+        let mut routes = HashSet::new();
         for trigger in triggers {
             let Route::Public(raw) = &trigger.route else {
                 continue;
             };
             let normalized = format!("/{}", raw.trim_start_matches('/'));
             let normalized = normalized.strip_suffix('/').unwrap_or(&normalized);
+            ensure!(
+                routes.insert(normalized.to_owned()),
+                "two [[trigger.http]] have the route {raw:?}"
+            );
             let spec = match normalized.strip_suffix("/...") {
                 Some(prefix) => RouteSpec::try_from(format!("{prefix}/*").as_str()),
                 None => RouteSpec::try_from(normalized),
@@ -116,7 +123,7 @@ fn trailing(rest: &str, path: &str) -> String {
 mod tests {
     use super::*;
 
-    fn router(routes: &[(&str, &str)]) -> Router {
+    fn router(routes: &[(&str, &str)]) -> Result<Router> {
         let triggers: Vec<_> = routes
             .iter()
             .map(|(route, component)| HttpTrigger {
@@ -124,7 +131,7 @@ mod tests {
                 route: Route::Public(route.to_string()),
             })
             .collect();
-        Router::new(&triggers).expect("the routes are valid")
+        Router::new(&triggers)
     }
 
     #[test]
@@ -134,7 +141,8 @@ mod tests {
             ("/diaries/...", "entries"),
             ("/diaries/stats", "stats"),
             ("/users/:id", "user"),
-        ]);
+        ])
+        .expect("the routes are valid");
         let find = |path| router.find(path).expect("there is a catch-all route");
         assert_eq!(find("/").component, "all");
         assert_eq!(find("/elsewhere").component, "all");
@@ -158,8 +166,9 @@ mod tests {
     }
 
     #[test]
-    fn a_later_duplicate_replaces_an_earlier_route() {
-        let router = router(&[("/a", "first"), ("/a", "second")]);
-        assert_eq!(router.find("/a").expect("a match").component, "second");
+    fn rejects_a_route_that_is_used_twice() {
+        let error = router(&[("/a", "first"), ("a/", "second")]).err();
+        let error = error.expect("the routes are the same").to_string();
+        assert_eq!(error, "two [[trigger.http]] have the route \"a/\"");
     }
 }
