@@ -1,6 +1,7 @@
 //! `host up`: loads the application and serves it.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::net::SocketAddr;
@@ -38,7 +39,8 @@ pub struct Up {
     variables: Vec<(String, String)>,
     /// Folder for the components' logs [default: .spin beside the manifest; none if empty]
     #[arg(long)]
-    state_dir: Option<PathBuf>,
+    // Not a `PathBuf`, which clap does not let be empty.
+    state_dir: Option<OsString>,
 }
 
 fn name_and_value(text: &str) -> Result<(String, String)> {
@@ -82,9 +84,10 @@ impl Up {
         let config = RuntimeConfig::read(self.runtime_config_file.as_deref())?;
         let given: HashMap<_, _> = self.variables.into_iter().collect();
         let resolver = Resolver::new(&manifest.variables, &given, Path::new(".env"))?;
-        let state_dir = self
-            .state_dir
-            .unwrap_or_else(|| from.with_file_name(".spin"));
+        let state_dir = match self.state_dir {
+            Some(folder) => PathBuf::from(folder),
+            None => from.with_file_name(".spin"),
+        };
         let log_folder = (!state_dir.as_os_str().is_empty()).then(|| state_dir.join("logs"));
         if let Some(folder) = &log_folder {
             std::fs::create_dir_all(folder).with_context(|| {

@@ -30,6 +30,7 @@ pub struct Runtime {
 pub struct Start {
     command: Command,
     folder: TempDir,
+    with_logs: bool,
 }
 
 /// Returns the environment variable `name`.
@@ -85,7 +86,6 @@ impl Start {
         let folder = TempDir::new().expect("the temporary folder is writable");
         let mut command = Command::new(program);
         command.arg("up").arg("--from").arg(path);
-        command.arg("--state-dir").arg(folder.path());
         // Settings of the developer must not matter, neither here nor in a dotenv file.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("SPIN_") {
@@ -94,7 +94,12 @@ impl Start {
         }
         command.current_dir(folder.path());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self { command, folder }
+        let with_logs = true;
+        Self {
+            command,
+            folder,
+            with_logs,
+        }
     }
 
     /// Starts a manifest with this text.
@@ -111,6 +116,12 @@ impl Start {
     /// Adds an option to the command line.
     pub fn option(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.arg(name).arg(value);
+        self
+    }
+
+    /// Writes no log files.
+    pub fn without_logs(mut self) -> Self {
+        self.with_logs = false;
         self
     }
 
@@ -135,8 +146,8 @@ impl Start {
 
     /// Starts the application and waits until it listens.
     pub fn serve(self) -> Runtime {
-        let mut command = self.option("--listen", "127.0.0.1:0");
-        let child = command.command.spawn();
+        let mut start = self.option("--listen", "127.0.0.1:0").set_state_folder();
+        let child = start.command.spawn();
         let mut child = child.expect("the runtime can be started");
         let output = Arc::new(Mutex::new(String::new()));
         collect(
@@ -158,13 +169,13 @@ impl Start {
             child,
             address,
             output,
-            folder: command.folder,
+            folder: start.folder,
         }
     }
 
     /// Starts the application, which must fail before it listens, and returns what it printed.
-    pub fn fail(mut self) -> String {
-        let output = self.command.output();
+    pub fn fail(self) -> String {
+        let output = self.set_state_folder().command.output();
         let Output {
             status,
             stdout,
@@ -174,6 +185,12 @@ impl Start {
         assert_eq!(status.code(), Some(1), "{stderr}");
         assert!(!String::from_utf8_lossy(&stdout).contains("Serving"));
         stderr
+    }
+
+    /// Passes the working directory as state folder, or none.
+    fn set_state_folder(self) -> Self {
+        let folder = if self.with_logs { "." } else { "" };
+        self.option("--state-dir", folder)
     }
 }
 

@@ -89,7 +89,7 @@ fn starts_without_a_log_folder() {
     if is_spin() {
         return;
     }
-    let runtime = Start::probe().option("--state-dir", "").serve();
+    let runtime = Start::probe().without_logs().serve();
     runtime.get("/print?text=once");
     runtime.wait_for_output("out once\n");
     assert!(!runtime.folder.path().join("logs").exists());
