@@ -1,4 +1,4 @@
-//! `wasi:http/client`: a request to anywhere, itself and other components included.
+//! `wasi:http/client`.
 
 use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
@@ -7,7 +7,7 @@ use spin_sdk::http::{FullBody, Request, send};
 
 use crate::{failure, parameter};
 
-/// Sends the request's method and body to `?url=` and tells what came back.
+/// Sends the request's method and body to `url`, and returns the status and the body of the response.
 pub async fn fetch(request: Request) -> Value {
     let url = parameter(&request, "url").unwrap_or_default();
     let (head, body) = request.into_parts();
