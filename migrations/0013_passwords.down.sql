@@ -9,6 +9,4 @@ drop function any_bcrypt_hash();
 drop index users_bcrypt_idx;
 -- Lets the replaced service verify its users' passwords again.
 update users set password_hash = legacy_password_hash where legacy_password_hash is not null;
-alter table users
-    drop column legacy_password_hash,
-    alter column password_hash type varchar(255);
+alter table users drop column legacy_password_hash;

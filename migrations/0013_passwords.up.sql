@@ -3,7 +3,7 @@
 alter table users
     add column legacy_password_hash text,
     -- An adopted column may be too narrow for an argon2id hash of 97 characters.
-    alter column password_hash type text;
+    alter column password_hash type varchar(255);
 
 comment on column users.legacy_password_hash is
     'The bcrypt hash of the same password. Null if there was none, or if the password was changed.';

@@ -2,7 +2,7 @@
 
 use std::{
     net::IpAddr,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use http::HeaderName;
@@ -38,6 +38,9 @@ for _, key in ipairs(KEYS) do
 end
 return counts
 ";
+
+/// Time for Redis to count. It leaves two of the 3 s in which a client gets its response to Postgres.
+const REDIS_TIMEOUT: Duration = Duration::from_millis(1000);
 
 /// How many times the attempts of a /64 network its /48 network has. A provider
 /// gives a customer up to a /48, and up to 65,536 customers share a larger one.
@@ -183,7 +186,9 @@ impl RateLimits {
         let keys = keys.iter().map(String::as_str);
         let arguments = [COUNT, &number].into_iter().chain(keys).chain([&*window]);
         let arguments = arguments.map(|argument| RedisParameter::Binary(argument.into()));
-        let results = redis::execute(&self.redis_url, "EVAL", arguments.collect()).await?;
+        let results =
+            redis::execute_within(REDIS_TIMEOUT, &self.redis_url, "EVAL", arguments.collect())
+                .await?;
         let (pairs, _) = results.as_chunks::<2>();
         pairs
             .iter()
