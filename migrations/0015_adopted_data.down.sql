@@ -1,2 +1,2 @@
--- Nothing to undo: the data is as valid for the steps before.
-select;
+-- The data stays, because it is as valid for the steps before.
+alter table users drop constraint users_email_check;

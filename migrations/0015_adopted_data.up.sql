@@ -19,6 +19,9 @@ begin
     where email <> lower(regexp_replace(email, '^\s+|\s+$', '', 'g'));
 end $$;
 
+alter table users
+    add constraint users_email_check check (email = lower(email) and email !~ '^\s|\s$');
+
 -- Times are UTC without a time zone.
 do $$
 declare
