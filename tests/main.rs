@@ -32,6 +32,7 @@ mod support {
 mod accounts {
     mod account_deletion;
     mod audit_log;
+    mod export;
     mod failed_logins;
     mod key_rotation;
     mod legacy_passwords;

@@ -18,9 +18,10 @@ type Route = (Method, &'static str);
 const UNKNOWN_SESSION: &str = "/auth/sessions/00000000-0000-4000-8000-000000000000";
 
 /// The routes that take an access token.
-const PROTECTED: [Route; 13] = [
+const PROTECTED: [Route; 14] = [
     (Method::GET, "/auth/me"),
     (Method::DELETE, "/auth/me"),
+    (Method::GET, "/auth/me/export"),
     (Method::PUT, "/auth/password"),
     (Method::GET, "/auth/sessions"),
     (Method::DELETE, UNKNOWN_SESSION),

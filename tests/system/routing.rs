@@ -73,6 +73,7 @@ async fn responds_405_with_allow_to_an_unknown_method(env: &TestEnv) {
         ("/auth/sessions/1", "DELETE"),
         ("/auth/password", "PUT"),
         ("/auth/me", "GET, HEAD, DELETE"),
+        ("/auth/me/export", "GET, HEAD"),
         ("/diaries", "GET, HEAD, POST"),
         ("/diaries/stats", "GET, HEAD"),
         ("/diaries/1", "GET, HEAD, PUT, DELETE"),

@@ -11,6 +11,7 @@
 mod common_passwords;
 mod config;
 mod db;
+mod export;
 mod handlers;
 mod parameters;
 mod password;
@@ -31,4 +32,5 @@ component! {
     PUT "/auth/password" => handlers::change_password,
     GET "/auth/me" => handlers::me,
     DELETE "/auth/me" => handlers::delete_account,
+    GET "/auth/me/export" => export::export,
 }
