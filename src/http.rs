@@ -21,8 +21,8 @@ use crate::{
     response::{Response, no_content},
 };
 pub use bearer::bearer_token;
-pub use body::BodyError;
 use body::streamed_body;
+pub use body::{BodyError, Lines};
 pub use client::send;
 pub use context::{Context, Visibility};
 use finish::{finish, into_wasi_response};

@@ -42,7 +42,7 @@ impl Key {
         &self.id
     }
 
-    /// Returns the HMAC-SHA256 of `text`, hex-encoded. Each `purpose` has digests of its own.
+    /// Returns the HMAC-SHA256 of `text`, hex-encoded. Equal texts have different digests for different purposes.
     pub fn digest(&self, purpose: &str, text: &str) -> String {
         digest(&self.mac, purpose, text)
     }
@@ -72,7 +72,7 @@ impl Key {
     }
 }
 
-/// A digest is never a token's signature: the signed part of a token has no NUL, a digest's input has one.
+/// A digest cannot be a token's signature: its input contains a NUL, which the signed part of a token never does.
 fn digest(mac: &Hmac<Sha256>, purpose: &str, text: &str) -> String {
     let mac = mac.clone();
     hex(mac

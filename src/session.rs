@@ -167,7 +167,7 @@ impl Keys {
         }
     }
 
-    /// Returns the HMAC-SHA256 of `text`, hex-encoded. Each `purpose` has digests of its own.
+    /// Returns the HMAC-SHA256 of `text`, hex-encoded. Equal texts have different digests for different purposes.
     pub fn digest(&self, purpose: &str, text: &str) -> String {
         self.current.digest(purpose, text)
     }
