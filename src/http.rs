@@ -1,5 +1,6 @@
 //! HTTP: from the host's raw request, through the route table, to a response with all common headers.
 
+mod bearer;
 mod body;
 mod client;
 mod context;
@@ -19,7 +20,9 @@ use crate::{
     log,
     response::{Response, no_content},
 };
-pub use body::BodyError;
+pub use bearer::bearer_token;
+use body::streamed_body;
+pub use body::{BodyError, Lines};
 pub use client::send;
 pub use context::{Context, Visibility};
 use finish::{finish, into_wasi_response};
@@ -101,8 +104,13 @@ pub async fn serve(
         Err(error) => (error.cause().map(str::to_owned), error.into()),
     };
     log_request(&request, visibility, &response, start, cause.as_deref());
-    finish(&mut response, request, visibility);
-    into_wasi_response(response).await
+    let context = request.context.clone();
+    let streamed = context
+        .take_body()
+        .filter(|_| response.status().is_success());
+    finish(&mut response, request, visibility, streamed.is_some());
+    let streamed = streamed.map(|pieces| streamed_body(pieces, context));
+    into_wasi_response(response, streamed).await
 }
 
 async fn dispatch(routes: &'static [Route], request: &mut Request) -> Result<Response, Error> {

@@ -17,6 +17,7 @@ pub mod digest;
 pub mod error;
 mod hs256;
 pub mod http;
+mod key;
 pub mod log;
 pub mod pg;
 pub mod redis;

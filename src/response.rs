@@ -1,8 +1,18 @@
-//! Responses with a complete body.
+//! Responses: with a complete body, or with one that is produced while it is sent.
+
+use std::pin::Pin;
 
 use bytes::Bytes;
+use futures::Stream;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+
+use crate::error::Error;
+
+/// A response body that is produced piece by piece while it is sent, because it
+/// may be too large for the memory. A piece that fails ends the response, and the
+/// client sees that it is incomplete.
+pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>>>>;
 
 /// A response whose whole body is in memory, so that it can carry `Content-Length`.
 pub type Response = http::Response<Bytes>;
@@ -20,6 +30,18 @@ pub fn raw_json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     response.headers_mut().insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
+    );
+    response
+}
+
+/// Builds a response of JSON lines, whose body is set by [`Context::set_body`].
+///
+/// [`Context::set_body`]: crate::http::Context::set_body
+pub fn json_lines() -> Response {
+    let mut response = Response::new(Bytes::new());
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/x-ndjson"),
     );
     response
 }

@@ -8,21 +8,15 @@
 use std::{borrow::Cow, sync::OnceLock};
 
 use chrono::Utc;
-use hmac::{Hmac, KeyInit, Mac};
-use http::header;
-use jsonwebtoken::{
-    Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode,
-    errors::{Error as JwtError, ErrorKind},
-};
+use jsonwebtoken::{Algorithm, Header, TokenData, Validation, decode_header};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 
+pub use crate::http::bearer_token;
 use crate::{
     config,
-    digest::hex,
     error::Error,
-    hs256,
     http::{FromRequest, Request},
+    key::Key,
     pg::{Statement, Uuid},
 };
 
@@ -32,16 +26,16 @@ pub const ACCESS_TTL: i64 = 15 * 60;
 /// Lifetime of a refresh token and of its session, in seconds.
 pub const REFRESH_TTL: i64 = 7 * 24 * 60 * 60;
 
-/// Minimum length of the key, in bytes: the output size of SHA-256, as RFC 7518 requires for HS256.
-const MIN_KEY_BYTES: usize = 32;
+/// The issuer and the audience of every token: both are this service. A token
+/// that another service signed with the same key is invalid (RFC 8725, 3.8 and 3.9).
+const SERVICE: &str = "thought-diary";
 
 /// The SQL condition under which a session is active. It takes the parameters
 /// of [`Session::statement`]; where it holds, `$user_id` is the session's user.
 pub const SESSION_IS_ACTIVE: &str = "session_is_active($session_id, $user_id)";
 
 /// The kinds of token that a session has. Neither is accepted in place of the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
     /// For every route except refreshing. Lives for [`ACCESS_TTL`].
     Access,
@@ -50,6 +44,14 @@ pub enum TokenKind {
 }
 
 impl TokenKind {
+    /// Returns the token's `typ` header, which distinguishes the kinds (RFC 8725, 3.11).
+    fn typ(self) -> &'static str {
+        match self {
+            Self::Access => "at+jwt",
+            Self::Refresh => "rt+jwt",
+        }
+    }
+
     fn ttl(self) -> i64 {
         match self {
             Self::Access => ACCESS_TTL,
@@ -104,21 +106,22 @@ async fn authenticate(request: &Request, kind: TokenKind) -> Result<Session, Err
 
 #[derive(Serialize, Deserialize)]
 struct Claims {
+    iss: Cow<'static, str>,
+    aud: Cow<'static, str>,
     /// The user's id as text: RFC 7519 requires a string.
     sub: String,
     /// The session's id.
     sid: String,
-    #[serde(rename = "type")]
-    kind: TokenKind,
     iat: i64,
     exp: i64,
 }
 
-/// The key that signs and verifies tokens and derives digests. Its `Debug` hides it.
+/// The keys that sign and verify tokens and derive digests. Its `Debug` hides them.
 pub struct Keys {
-    mac: Hmac<Sha256>,
-    encoding: EncodingKey,
-    decoding: DecodingKey,
+    /// Signs, verifies and derives digests.
+    current: Key,
+    /// Verifies only.
+    previous: Option<Key>,
     validation: Validation,
 }
 
@@ -129,41 +132,44 @@ impl std::fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Returns the keys of this instance, from the variable `jwt_secret_key`.
+    /// Returns the keys of this instance, from the variables `jwt_secret_key` and `jwt_previous_secret_key`.
     ///
     /// # Errors
-    /// `service_unavailable` when the variable is shorter than 32 bytes.
+    /// `service_unavailable` when a key is shorter than 32 bytes.
     pub async fn get() -> Result<&'static Self, Error> {
         static KEYS: OnceLock<Keys> = OnceLock::new();
-        let load = config::parsed("jwt_secret_key", "at least 32 bytes long", Self::new);
-        config::once(&KEYS, load).await
+        config::once(&KEYS, Self::load()).await
     }
 
-    fn new(key: &str) -> Option<Self> {
-        hs256::install();
+    async fn load() -> Result<Self, Error> {
+        let current = config::parsed("jwt_secret_key", "at least 32 bytes long", Key::new);
+        let previous = config::parsed(
+            "jwt_previous_secret_key",
+            "empty or at least 32 bytes long",
+            |key| match key {
+                "" => Some(None),
+                key => Key::new(key).map(Some),
+            },
+        );
+        Ok(Self::new(current.await?, previous.await?))
+    }
+
+    fn new(current: Key, previous: Option<Key>) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
-        validation.set_required_spec_claims(&["exp", "sub"]);
-        let mac = Hmac::new_from_slice(key.as_bytes()).ok()?;
-        (key.len() >= MIN_KEY_BYTES).then(|| Self {
-            mac,
-            encoding: EncodingKey::from_secret(key.as_bytes()),
-            decoding: DecodingKey::from_secret(key.as_bytes()),
+        validation.set_required_spec_claims(&["exp", "sub", "iss", "aud"]);
+        validation.set_issuer(&[SERVICE]);
+        validation.set_audience(&[SERVICE]);
+        Self {
+            current,
+            previous,
             validation,
-        })
+        }
     }
 
     /// Returns the HMAC-SHA256 of `text`, hex-encoded. Equal texts have different digests for different purposes.
-    ///
-    /// A digest cannot be a token's signature: its input contains a NUL, which the signed part of a token never does.
     pub fn digest(&self, purpose: &str, text: &str) -> String {
-        let mac = self
-            .mac
-            .clone()
-            .chain_update(purpose)
-            .chain_update([0])
-            .chain_update(text);
-        hex(mac)
+        self.current.digest(purpose, text)
     }
 
     /// Signs a token for a session.
@@ -173,24 +179,24 @@ impl Keys {
     pub fn sign(&self, session: &Session, kind: TokenKind) -> Result<String, Error> {
         let now = Utc::now().timestamp();
         let claims = Claims {
+            iss: SERVICE.into(),
+            aud: SERVICE.into(),
             sub: session.user_id.to_string(),
             sid: session.id.as_str().to_owned(),
-            kind,
             iat: now,
             exp: now + kind.ttl(),
         };
-        encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
-            .map_err(|_| Error::Internal("a token could not be signed".into()))
+        let header = Header {
+            typ: Some(kind.typ().into()),
+            kid: Some(self.current.id().to_owned()),
+            ..Header::new(Algorithm::HS256)
+        };
+        self.current.encode(&header, &claims)
     }
 
     fn verify(&self, token: &str, kind: TokenKind) -> Result<Session, Error> {
-        let claims = decode::<Claims>(token, &self.decoding, &self.validation)
-            .map_err(|error: JwtError| match error.kind() {
-                ErrorKind::ExpiredSignature => Error::TokenExpired,
-                _ => Error::TokenInvalid,
-            })?
-            .claims;
-        if claims.kind != kind {
+        let TokenData { header, claims, .. } = self.decode(token)?;
+        if header.typ.as_deref() != Some(kind.typ()) {
             return Err(Error::TokenInvalid);
         }
         Ok(Session {
@@ -198,28 +204,21 @@ impl Keys {
             user_id: claims.sub.parse().map_err(|_| Error::TokenInvalid)?,
         })
     }
-}
 
-/// Returns the token of `Authorization: Bearer …`. Two such headers are ambiguous and therefore invalid.
-///
-/// # Errors
-/// `unauthorized` without a token, `token_invalid` when it is ambiguous or not text.
-pub fn bearer_token(headers: &http::HeaderMap) -> Result<&str, Error> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next().ok_or(Error::Unauthorized)?;
-    if values.next().is_some() {
-        return Err(Error::TokenInvalid);
+    /// Verifies the signature, the times, the issuer and the audience.
+    fn decode(&self, token: &str) -> Result<TokenData<Claims>, Error> {
+        let header = decode_header(token).map_err(|_| Error::TokenInvalid)?;
+        let decode = |key: &Key| key.decode::<Claims>(token, &self.validation);
+        let previous = self.previous.as_ref();
+        if let Some(key) = previous.filter(|key| header.kid.as_deref() == Some(key.id())) {
+            return decode(key);
+        }
+        match (decode(&self.current), previous) {
+            // A token without a known `kid` may have either key.
+            (Err(Error::TokenInvalid), Some(key)) => decode(key),
+            (result, _) => result,
+        }
     }
-    let (scheme, token) = value
-        .to_str()
-        .map_err(|_| Error::TokenInvalid)?
-        .trim()
-        .split_once(' ')
-        .ok_or(Error::Unauthorized)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Error::Unauthorized);
-    }
-    Ok(token.trim_start())
 }
 
 #[cfg(test)]
@@ -236,26 +235,35 @@ mod tests {
     }
 
     fn keys() -> Keys {
-        Keys::new(KEY).expect("the key is long enough")
+        Keys::new(key(KEY), None)
     }
 
-    fn signed_by_hand(change: impl FnOnce(&mut Claims)) -> String {
-        hs256::install();
+    fn key(text: &str) -> Key {
+        Key::new(text).expect("the key is long enough")
+    }
+
+    /// Keys after a rotation: the first signs, and both verify.
+    fn rotated(current: &str, previous: &str) -> Keys {
+        Keys::new(key(current), Some(key(previous)))
+    }
+
+    /// Signs an access token that `change` makes invalid.
+    fn signed_by_hand(change: impl FnOnce(&mut Header, &mut Claims)) -> String {
         let now = Utc::now().timestamp();
+        let mut header = Header {
+            typ: Some("at+jwt".into()),
+            ..Header::default()
+        };
         let mut claims = Claims {
+            iss: SERVICE.into(),
+            aud: SERVICE.into(),
             sub: "7".into(),
             sid: session().id.as_str().to_owned(),
-            kind: TokenKind::Access,
             iat: now,
             exp: now + 60,
         };
-        change(&mut claims);
-        encode(
-            &Header::default(),
-            &claims,
-            &EncodingKey::from_secret(KEY.as_bytes()),
-        )
-        .expect("signs")
+        change(&mut header, &mut claims);
+        key(KEY).encode(&header, &claims).expect("signs")
     }
 
     #[test]
@@ -280,7 +288,7 @@ mod tests {
 
     #[test]
     fn rejects_a_token_that_expired_a_second_ago() {
-        let token = signed_by_hand(|claims| {
+        let token = signed_by_hand(|_, claims| {
             claims.exp = Utc::now().timestamp() - 1;
         });
         assert_eq!(
@@ -292,14 +300,14 @@ mod tests {
     #[test]
     fn rejects_other_algorithms_and_claims() {
         // {"alg":"HS512"} and {"alg":"none"} instead of the real header.
-        let good = signed_by_hand(|_| {});
+        let good = signed_by_hand(|_, _| {});
         let claims_and_signature = &good[good.find('.').expect("a JWT")..];
         let other = format!("eyJhbGciOiJIUzUxMiJ9{claims_and_signature}");
         let none = format!("eyJhbGciOiJub25lIn0{claims_and_signature}");
-        let no_user = signed_by_hand(|claims| {
+        let no_user = signed_by_hand(|_, claims| {
             claims.sub = "admin".into();
         });
-        let no_session = signed_by_hand(|claims| {
+        let no_session = signed_by_hand(|_, claims| {
             claims.sid = "1".into();
         });
         for token in [other.as_str(), &none, &no_user, &no_session, "", "a.b.c"] {
@@ -312,28 +320,64 @@ mod tests {
     }
 
     #[test]
-    fn rejects_short_keys() {
-        assert!(Keys::new(&KEY[1..]).is_none());
+    fn rejects_tokens_of_other_services_and_types() {
+        let by_hand = signed_by_hand(|_, _| {});
+        assert_eq!(keys().verify(&by_hand, TokenKind::Access), Ok(session()));
+        for token in [
+            signed_by_hand(|header, _| header.typ = None),
+            signed_by_hand(|header, _| header.typ = Some("JWT".into())),
+            signed_by_hand(|_, claims| claims.iss = "other".into()),
+            signed_by_hand(|_, claims| claims.aud = "other".into()),
+        ] {
+            assert_eq!(
+                keys().verify(&token, TokenKind::Access),
+                Err(Error::TokenInvalid),
+                "{token}"
+            );
+        }
     }
 
     #[test]
-    fn requires_exactly_one_bearer_token() {
-        let headers = |values: &[&'static str]| {
-            let mut map = http::HeaderMap::new();
-            for value in values {
-                map.append("authorization", http::HeaderValue::from_static(value));
+    fn a_rotation_keeps_every_token_valid_on_every_replica() {
+        let (old, new) = (KEY, "fedcba9876543210fedcba9876543210");
+        // The steps that the operator's guide names. During each step some
+        // replicas have the keys before it and some those after it.
+        let steps = [
+            Keys::new(key(old), None),
+            rotated(old, new),
+            rotated(new, old),
+        ];
+        for step in steps.windows(2) {
+            for (signer, verifier) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let token = step[signer].sign(&session(), TokenKind::Refresh);
+                let verified = step[verifier].verify(&token.expect("signs"), TokenKind::Refresh);
+                assert_eq!(verified, Ok(session()));
             }
-            map
-        };
-        assert_eq!(bearer_token(&headers(&["bearer  t"])), Ok("t"));
-        assert_eq!(bearer_token(&headers(&[])), Err(Error::Unauthorized));
+        }
+        let retired = keys().sign(&session(), TokenKind::Access).expect("signs");
+        let last = Keys::new(key(new), None);
         assert_eq!(
-            bearer_token(&headers(&["Basic dTpw"])),
-            Err(Error::Unauthorized)
-        );
-        assert_eq!(
-            bearer_token(&headers(&["Bearer a", "Bearer b"])),
+            last.verify(&retired, TokenKind::Access),
             Err(Error::TokenInvalid)
+        );
+    }
+
+    #[test]
+    fn tries_every_key_for_an_unknown_key_id() {
+        for kid in [None, Some("00000000".to_owned())] {
+            let token = signed_by_hand(|header, _| header.kid = kid);
+            let keys = rotated("fedcba9876543210fedcba9876543210", KEY);
+            assert_eq!(keys.verify(&token, TokenKind::Access), Ok(session()));
+        }
+    }
+
+    #[test]
+    fn reports_the_expiry_of_a_token_of_the_previous_key() {
+        let token = signed_by_hand(|_, claims| claims.exp = Utc::now().timestamp() - 1);
+        let keys = rotated("fedcba9876543210fedcba9876543210", KEY);
+        assert_eq!(
+            keys.verify(&token, TokenKind::Access),
+            Err(Error::TokenExpired)
         );
     }
 }

@@ -30,9 +30,18 @@ mod support {
 }
 
 mod accounts {
+    mod account_deletion;
+    mod audit_log;
+    mod export;
+    mod failed_logins;
+    mod key_rotation;
+    mod legacy_passwords;
+    mod limits_without_redis;
     mod login;
+    mod password_change;
     mod rate_limits;
     mod register;
+    mod session_list;
     mod sessions;
     mod tokens;
 }
@@ -50,6 +59,7 @@ mod diaries {
 }
 
 mod migrations {
+    mod adopted_data;
     mod adoption;
     mod sample_data;
     mod steps;

@@ -1,7 +1,9 @@
 //! Conversion between bodies in memory and the host's streams.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use futures::poll;
+use futures::{StreamExt, poll};
 use spin_sdk::{
     http::IncomingMessage,
     wasip3::{
@@ -11,8 +13,14 @@ use spin_sdk::{
     wit_bindgen::{FutureReader, StreamReader, StreamResult, yield_async},
 };
 
+use super::context::Context;
+use crate::{log::Level, response::BodyStream, timeout::timeout};
+
 /// Bytes read at once. The buffer grows with the bytes that arrive, not with the declared length.
 const CHUNK: usize = 16 * 1024;
+
+/// Time for the client to take a piece of a [`BodyStream`], or to send one of [`Lines`]. The host sets no limit.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The reason why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,6 +63,58 @@ pub(super) async fn read(
     }
 }
 
+/// A request body that is read line by line, because it may be too large for the memory.
+pub struct Lines {
+    stream: StreamReader<u8>,
+    /// `None` once the whole body has arrived.
+    trailers: Option<FutureReader<Result<Option<Trailers>, ErrorCode>>>,
+    /// Bytes that arrived and were not returned yet.
+    buffer: Vec<u8>,
+}
+
+impl Lines {
+    pub(super) fn new(message: impl IncomingMessage) -> Self {
+        let (_received, receipt) = wit_future::new(|| Ok(()));
+        let (stream, trailers) = message.consume_body(receipt);
+        Self {
+            stream,
+            trailers: Some(trailers),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Returns the next line without its end. `None` after the last one.
+    ///
+    /// # Errors
+    /// `TooLong` for a line beyond `limit`, `Incomplete` when the body ends early
+    /// or no more of it arrives in time.
+    pub async fn next(&mut self, limit: usize) -> Result<Option<Vec<u8>>, BodyError> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let rest = self.buffer.split_off(end + 1);
+                let mut line = std::mem::replace(&mut self.buffer, rest);
+                line.pop();
+                return Ok(Some(line));
+            }
+            if self.buffer.len() > limit {
+                return Err(BodyError::TooLong);
+            }
+            if self.trailers.is_none() {
+                let line = std::mem::take(&mut self.buffer);
+                return Ok((!line.is_empty()).then_some(line));
+            }
+            let read = timeout(PIECE_TIMEOUT, self.stream.read(Vec::with_capacity(CHUNK)));
+            let (result, bytes) = read.await.ok_or(BodyError::Incomplete)?;
+            self.buffer.extend(bytes);
+            if !matches!(result, StreamResult::Complete(_))
+                && let Some(trailers) = self.trailers.take()
+            {
+                trailers.await.map_err(|_| BodyError::Incomplete)?;
+            }
+        }
+    }
+}
+
 /// The two parts of a body that the host takes: the stream of its bytes, and its trailers.
 pub(super) type HostBody = (
     Option<StreamReader<u8>>,
@@ -85,5 +145,34 @@ pub(super) async fn body_stream(body: Bytes) -> HostBody {
     }
     yield_async().await;
     yield_async().await;
+    (Some(contents), trailers)
+}
+
+/// Returns a body that is produced while it is sent. The next piece is produced
+/// when the host has taken the one before, so that one piece at a time is in memory.
+pub(super) fn streamed_body(mut pieces: BodyStream, context: Context) -> HostBody {
+    let incomplete = || Err(ErrorCode::HttpResponseIncomplete);
+    // The value for the case that this task ends before it has sent everything.
+    let (end, trailers) = wit_future::new(incomplete);
+    let (mut writer, contents) = wit_stream::new();
+    spawn(async move {
+        while let Some(piece) = pieces.next().await {
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(error) => {
+                    let cause = error.cause().unwrap_or("the session has ended");
+                    context.log(Level::Warn, &format!("a response is incomplete: {cause}"));
+                    return;
+                }
+            };
+            let rest = timeout(PIECE_TIMEOUT, writer.write_all(piece.into())).await;
+            if rest.is_none_or(|rest| !rest.is_empty()) {
+                return;
+            }
+        }
+        drop(writer);
+        // Fails only if the host has dropped the body.
+        let _ = end.write(Ok(None)).await;
+    });
     (Some(contents), trailers)
 }

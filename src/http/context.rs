@@ -7,7 +7,7 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::log;
+use crate::{log, response::BodyStream};
 
 /// The clients that receive a component's responses.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,6 +27,7 @@ struct Inner {
     request_id: String,
     user_id: Cell<Option<i32>>,
     response_headers: RefCell<HeaderMap>,
+    body: RefCell<Option<BodyStream>>,
 }
 
 impl Context {
@@ -36,6 +37,7 @@ impl Context {
             request_id,
             user_id: Cell::new(None),
             response_headers: RefCell::default(),
+            body: RefCell::default(),
         }))
     }
 
@@ -70,6 +72,16 @@ impl Context {
     /// Takes the headers that [`Context::set_header`] collected.
     pub(super) fn take_headers(&self) -> HeaderMap {
         self.0.response_headers.take()
+    }
+
+    /// Sets the body of the response, instead of the one that the handler returns.
+    pub fn set_body(&self, body: BodyStream) {
+        self.0.body.replace(Some(body));
+    }
+
+    /// Takes the body that [`Context::set_body`] set.
+    pub(super) fn take_body(&self) -> Option<BodyStream> {
+        self.0.body.take()
     }
 
     /// Writes a line to the log under this request's id.

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Response as RawResponse};
 
 use super::{
-    body::body_stream,
+    body::{HostBody, body_stream},
     context::Visibility,
     peer,
     request::{Request, X_REQUEST_ID},
@@ -15,7 +15,14 @@ use crate::{config::HttpConfig, response::Response};
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Adds the common headers. An internal response gets `Content-Length` only.
-pub(super) fn finish(response: &mut Response, request: Request, visibility: Visibility) {
+///
+/// The length of a body that is produced while it is sent is not known.
+pub(super) fn finish(
+    response: &mut Response,
+    request: Request,
+    visibility: Visibility,
+    is_streamed: bool,
+) {
     let length = response.body().len();
     let has_body = !matches!(
         response.status(),
@@ -23,7 +30,7 @@ pub(super) fn finish(response: &mut Response, request: Request, visibility: Visi
     );
     let headers = response.headers_mut();
     headers.extend(request.context.take_headers());
-    if has_body {
+    if has_body && !is_streamed {
         headers.insert(header::CONTENT_LENGTH, length.into());
     }
     if visibility == Visibility::Internal {
@@ -87,15 +94,21 @@ fn allow_origin(headers: &mut HeaderMap, request: &HeaderMap, config: &HttpConfi
     }
 }
 
-/// Converts a response into the host's type.
+/// Converts a response into the host's type. `streamed` takes the place of its body.
 ///
 /// # Errors
 /// When the host does not accept a header or the status. It accepts every one that the `http` crate accepts.
-pub(super) async fn into_wasi_response(response: Response) -> Result<RawResponse, ErrorCode> {
+pub(super) async fn into_wasi_response(
+    response: Response,
+    streamed: Option<HostBody>,
+) -> Result<RawResponse, ErrorCode> {
     let (parts, body) = response.into_parts();
     let headers = Fields::try_from(parts.headers)
         .map_err(|error| ErrorCode::InternalError(Some(error.to_string())))?;
-    let (contents, trailers) = body_stream(body).await;
+    let (contents, trailers) = match streamed {
+        Some(body) => body,
+        None => body_stream(body).await,
+    };
     let (raw, _sent) = RawResponse::new(headers, contents, trailers);
     raw.set_status_code(parts.status.as_u16())
         .map_err(|()| ErrorCode::InternalError(None))?;

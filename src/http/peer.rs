@@ -20,19 +20,22 @@ impl FromRequest for ClientAddress {
 
 /// Returns the last value of a header. Spin appends its own headers after the client's, so only the last one is Spin's.
 fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get_all(name).iter().next_back()?.to_str().ok()
+    let value = headers.get_all(name).iter().next_back()?;
+    str::from_utf8(value.as_bytes()).ok()
 }
 
 /// Returns the `hops`-th element from the right of a list that may span several header lines.
+///
+/// Lines are split as bytes. What a client writes to the left of the proxies'
+/// elements, whether it is text or not, therefore never moves their positions.
 fn from_right<'a>(headers: &'a HeaderMap, name: &str, hops: usize) -> Option<&'a str> {
-    headers
+    let element = headers
         .get_all(name)
         .iter()
         .rev()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.rsplit(','))
-        .map(str::trim)
-        .nth(hops.checked_sub(1)?)
+        .flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','))
+        .nth(hops.checked_sub(1)?)?;
+    str::from_utf8(element).ok().map(str::trim)
 }
 
 /// Returns the client's address: the one that the outermost trusted proxy saw, or the peer's if there is none.
@@ -86,6 +89,28 @@ mod tests {
         assert_eq!(at(1), "10.0.0.2");
         assert_eq!(at(2), "10.0.0.1");
         assert_eq!(at(9), "127.0.0.1");
+    }
+
+    #[test]
+    fn a_client_cannot_move_the_trusted_element() {
+        let address = |lines: &[&[u8]]| {
+            let mut headers = headers(&[("spin-client-addr", "127.0.0.1:5000")]);
+            for line in lines {
+                let value = http::HeaderValue::from_bytes(line).expect("a header value");
+                headers.append("x-forwarded-for", value);
+            }
+            client_address(&headers, 1).to_string()
+        };
+        for lines in [
+            [b"10.0.0.2".as_slice()].as_slice(),
+            &[b"6.6.6.6, 10.0.0.2"],
+            &[b"6.6.6.6", b"10.0.0.2"],
+            &[b"\xff\xfe, 10.0.0.2"],
+            &[b"\xff\xfe,,\t10.0.0.2 "],
+            &[b"\xff", b"6.6.6.6,\xe9", b"10.0.0.2"],
+        ] {
+            assert_eq!(address(lines), "10.0.0.2", "{lines:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use spin_sdk::wasip3::{http::types::Request as RawRequest, random::random::get_random_u64};
 
 use super::{
-    body::{BodyError, read},
+    body::{BodyError, Lines, read},
     context::{Context, Visibility},
 };
 use crate::{config::HttpConfig, error::Error, timeout::timeout};
@@ -127,6 +127,7 @@ pub struct Body {
     raw: Option<RawRequest>,
     limit: usize,
     is_json: bool,
+    is_json_lines: bool,
     declared_length: Result<Option<usize>, Error>,
 }
 
@@ -138,7 +139,8 @@ impl FromRequest for Body {
                 Visibility::Public => PUBLIC_BODY_LIMIT,
                 Visibility::Internal => INTERNAL_BODY_LIMIT,
             },
-            is_json: is_json(&request.headers),
+            is_json: has_type(&request.headers, "application/json"),
+            is_json_lines: has_type(&request.headers, "application/x-ndjson"),
             declared_length: declared_length(&request.headers),
         })
     }
@@ -156,6 +158,17 @@ impl Body {
             return Err(Error::UnsupportedMediaType);
         }
         parse_object(&self.bytes().await?)
+    }
+
+    /// Returns the body for reading line by line. Its total length is not limited.
+    ///
+    /// # Errors
+    /// `unsupported_media_type` when its declared type is not `application/x-ndjson`.
+    pub fn json_lines(self) -> Result<Option<Lines>, Error> {
+        if !self.is_json_lines {
+            return Err(Error::UnsupportedMediaType);
+        }
+        Ok(self.raw.map(Lines::new))
     }
 
     /// Reads the body within [`BODY_TIMEOUT`].
@@ -216,7 +229,7 @@ fn is_valid_request_id(id: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+fn has_type(headers: &HeaderMap, expected: &str) -> bool {
     let plain = headers
         .get(header::CONTENT_ENCODING)
         .is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
@@ -230,7 +243,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         .and_then(|value| value.split(';').next())
         .unwrap_or_default()
         .trim();
-    plain && essence.eq_ignore_ascii_case("application/json")
+    plain && essence.eq_ignore_ascii_case(expected)
 }
 
 #[cfg(test)]
@@ -246,6 +259,10 @@ mod tests {
         }
     }
 
+    fn is_json(headers: HeaderMap) -> bool {
+        has_type(&headers, "application/json")
+    }
+
     #[test]
     fn recognizes_json_by_its_media_type() {
         for (content_type, expected) in [
@@ -255,13 +272,13 @@ mod tests {
             ("application/jsonp", false),
         ] {
             assert_eq!(
-                is_json(&headers(&[("content-type", content_type)])),
+                is_json(headers(&[("content-type", content_type)])),
                 expected,
                 "{content_type}"
             );
         }
-        assert!(!is_json(&headers(&[])));
-        assert!(!is_json(&headers(&[
+        assert!(!is_json(headers(&[])));
+        assert!(!is_json(headers(&[
             ("content-type", "application/json"),
             ("content-encoding", "gzip")
         ])));

@@ -157,6 +157,42 @@ async fn count_an_ipv6_network_as_one_address(env: &TestEnv) {
     log_in(&client).await.expect_status(429);
 }
 
+/// A customer may have many /64 networks of one /48. Together they have eight times the attempts.
+#[apply(e2e_test!)]
+async fn count_an_ipv6_site_more_loosely(env: &TestEnv) {
+    let site = format!("2001:db8:{:x}", fastrand::u16(1..));
+    let mut client = env.anonymous();
+    for network in 1..=40 {
+        client.address = format!("{site}:{network:x}::1");
+        log_in(&client).await.expect_status(401);
+    }
+    client.address = format!("{site}:ffff::1");
+    expect_limited(log_in(&client).await, 40, QUARTER_HOUR);
+}
+
+/// The trusted proxy appends to what the client has sent, whatever that is.
+#[apply(e2e_test!)]
+async fn count_the_same_address_for_any_forged_header(env: &TestEnv) {
+    let client = env.anonymous();
+    let forged: [&[u8]; 5] = [
+        b"",
+        b"1.2.3.4, ",
+        b"\xc3\xa9, ",
+        b",,unknown,",
+        b"\xe2\x82\xac,",
+    ];
+    for prefix in forged {
+        let header = [prefix, client.address.as_bytes()].concat();
+        let request = client.request(Method::POST, "/auth/login");
+        let request = request
+            .without("x-forwarded-for")
+            .header("x-forwarded-for", header);
+        let response = request.json(&new_credentials()).send().await;
+        response.expect_status(401);
+    }
+    log_in(&client).await.expect_status(429);
+}
+
 #[apply(e2e_test!)]
 async fn count_only_the_address_that_the_trusted_proxy_appended(env: &TestEnv) {
     let mut client = env.anonymous();

@@ -117,15 +117,25 @@ async fn accepts_every_special_character_of_the_contract(env: &TestEnv) {
 }
 
 #[apply(e2e_test!)]
-async fn accepts_a_password_of_at_most_128_characters(env: &TestEnv) {
+async fn accepts_a_password_of_at_most_256_characters(env: &TestEnv) {
     let email = unique_email();
-    let longest = format!("Aa1!{}", "ä".repeat(124));
+    let longest = format!("Aa1!{}", "ä".repeat(252));
     let too_long = format!("{longest}ä");
     register(env, &email, &too_long)
         .await
         .expect_invalid(&["password"]);
     register(env, &email, &longest).await.expect_status(201);
     env.anonymous().log_in(&email, &longest).await;
+}
+
+#[apply(e2e_test!)]
+async fn rejects_a_common_password_in_any_case(env: &TestEnv) {
+    for common in ["P@ssw0rd", "p@SSW0RD", "Password1!", "!QAZ2wsx"] {
+        let response = register(env, &unique_email(), common).await;
+        let body = response.expect_invalid(&["password"]).json();
+        let reasons = json!(["must not be one of the most common passwords"]);
+        assert_eq!(body["details"]["password"], reasons);
+    }
 }
 
 #[apply(e2e_test!)]
@@ -175,5 +185,5 @@ async fn stores_the_password_as_argon2id(env: &TestEnv) {
     let statement = "select password_hash from users where id = $1";
     let hash: String = database.value(statement, &[&user.session().user_id]).await;
     let parameters = hash.rsplitn(3, '$').last();
-    assert_eq!(parameters, Some("$argon2id$v=19$m=19456,t=2,p=1"), "{hash}");
+    assert_eq!(parameters, Some("$argon2id$v=19$m=7168,t=5,p=1"), "{hash}");
 }

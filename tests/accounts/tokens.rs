@@ -8,17 +8,25 @@ use macro_rules_attribute::apply;
 use serde_json::{Value, json};
 use sha2::{Sha256, Sha384, Sha512};
 
-use crate::support::client::Client;
+use crate::support::client::{Client, PASSWORD};
 use crate::support::env::{JWT_KEY, TestEnv};
 use crate::support::registry::e2e_test;
 use crate::support::response::Response;
 
 type Route = (Method, &'static str);
 
+const UNKNOWN_SESSION: &str = "/auth/sessions/00000000-0000-4000-8000-000000000000";
+
 /// The routes that take an access token.
-const PROTECTED: [Route; 8] = [
+const PROTECTED: [Route; 14] = [
     (Method::GET, "/auth/me"),
+    (Method::DELETE, "/auth/me"),
+    (Method::GET, "/auth/me/export"),
+    (Method::PUT, "/auth/password"),
+    (Method::GET, "/auth/sessions"),
+    (Method::DELETE, UNKNOWN_SESSION),
     (Method::POST, "/auth/logout"),
+    (Method::POST, "/auth/logout-all"),
     (Method::GET, "/diaries"),
     (Method::POST, "/diaries"),
     (Method::GET, "/diaries/stats"),
@@ -39,7 +47,12 @@ async fn send(client: &Client, (method, path): Route, authorization: Option<&str
         Some(value) => request.header("authorization", value),
         None => request,
     };
-    let body = json!({"content": "This must not be stored."});
+    let body = json!({
+        "content": "This must not be stored.",
+        "password": PASSWORD,
+        "current_password": PASSWORD,
+        "new_password": "Other1!password",
+    });
     request.json(&body).send().await
 }
 
@@ -68,13 +81,16 @@ fn encode(value: &Value) -> String {
     BASE64.encode(value.to_string())
 }
 
-/// Signs a token by hand, so that it has exactly the flaw that the test wants.
+/// Signs an access token by hand, so that it has exactly the flaw that the test wants.
 fn sign(algorithm: &str, key: &str, claims: &Value) -> String {
-    let header = json!({"alg": algorithm, "typ": "JWT"});
-    let message = format!("{}.{}", encode(&header), encode(claims));
-    let signature = match algorithm {
-        "HS384" => mac::<Hmac<Sha384>>(key, &message),
-        "HS512" => mac::<Hmac<Sha512>>(key, &message),
+    sign_with_header(&json!({"alg": algorithm, "typ": "at+jwt"}), key, claims)
+}
+
+fn sign_with_header(header: &Value, key: &str, claims: &Value) -> String {
+    let message = format!("{}.{}", encode(header), encode(claims));
+    let signature = match header["alg"].as_str() {
+        Some("HS384") => mac::<Hmac<Sha384>>(key, &message),
+        Some("HS512") => mac::<Hmac<Sha512>>(key, &message),
         _ => mac::<Hmac<Sha256>>(key, &message),
     };
     format!("{message}.{}", BASE64.encode(signature))
@@ -109,12 +125,17 @@ async fn are_hs256_and_live_15_minutes_and_7_days(env: &TestEnv) {
     let user = env.user().await;
     let session = user.session();
     let tokens = [
-        (&session.access_token, 15 * 60),
-        (&session.refresh_token, 7 * 24 * 3600),
+        (&session.access_token, "at+jwt", 15 * 60),
+        (&session.refresh_token, "rt+jwt", 7 * 24 * 3600),
     ];
-    for (token, lifetime) in tokens {
-        assert_eq!(decode_part(token, 0)["alg"], "HS256");
+    for (token, typ, lifetime) in tokens {
+        let header = decode_part(token, 0);
+        assert_eq!(header["alg"], "HS256");
+        assert_eq!(header["typ"], typ);
+        assert_eq!(header["kid"].as_str().map(str::len), Some(8));
         let claims = claims(token);
+        assert_eq!(claims["iss"], "thought-diary");
+        assert_eq!(claims["aud"], "thought-diary");
         let time = |name: &str| claims[name].as_i64().expect("the claim is a number");
         assert_eq!(time("exp") - time("iat"), lifetime);
         let age = chrono::Utc::now().timestamp() - time("iat");
@@ -141,9 +162,13 @@ async fn are_rejected_when_forged(env: &TestEnv) {
     let token = &user.session().access_token;
     let valid = claims(token);
     let changed = |name: &str, value: Value| sign_validly(&with(&valid, name, value));
+    let typed = |typ: Value| {
+        let header = with(&json!({"alg": "HS256"}), "typ", typ);
+        sign_with_header(&header, JWT_KEY, &valid)
+    };
     let (message, signature) = token.rsplit_once('.').expect("three parts");
     let (header, _) = message.split_once('.').expect("three parts");
-    let none = json!({"alg": "none", "typ": "JWT"});
+    let none = json!({"alg": "none", "typ": "at+jwt"});
     let other_key = "another key, also longer than 32 bytes";
     let other_claims = encode(&with(&valid, "sub", json!("1")));
     let forged = [
@@ -174,8 +199,12 @@ async fn are_rejected_when_forged(env: &TestEnv) {
             "a sid that is not a UUID",
             changed("sid", json!("' or true --")),
         ),
-        ("no type", changed("type", Value::Null)),
-        ("an unknown type", changed("type", json!("admin"))),
+        ("no typ", typed(Value::Null)),
+        ("a typ that is not ours", typed(json!("JWT"))),
+        ("no iss", changed("iss", Value::Null)),
+        ("another iss", changed("iss", json!("another-service"))),
+        ("no aud", changed("aud", Value::Null)),
+        ("another aud", changed("aud", json!("another-service"))),
         ("no exp", changed("exp", Value::Null)),
         ("an exp that is a word", changed("exp", json!("tomorrow"))),
         ("claims in an array", sign_validly(&json!([valid]))),
@@ -198,8 +227,13 @@ async fn are_rejected_when_expired(env: &TestEnv) {
         let expired = sign_validly(&with(&access, "exp", json!(now - age)));
         expect_rejected(&user, "an expired token", &expired, "token_expired").await;
     }
-    let refresh = claims(&user.session().refresh_token);
-    let expired = sign_validly(&with(&refresh, "exp", json!(now - 1)));
+    let refresh = with(
+        &claims(&user.session().refresh_token),
+        "exp",
+        json!(now - 1),
+    );
+    let header = json!({"alg": "HS256", "typ": "rt+jwt"});
+    let expired = sign_with_header(&header, JWT_KEY, &refresh);
     let response = send(&user, REFRESH, Some(&format!("Bearer {expired}"))).await;
     response.expect_error(401, "token_expired");
 }
@@ -239,7 +273,10 @@ async fn are_rejected_with_the_session_of_another_user(env: &TestEnv) {
         with(&ann_claims, "sid", unknown),
     ] {
         let token = sign_validly(&forged);
-        expect_rejected(&ann, "another session", &token, "token_revoked").await;
+        // Two of the routes limit the attempts of an address.
+        let mut client = ann.clone();
+        client.address = ann.anonymous().address;
+        expect_rejected(&client, "another session", &token, "token_revoked").await;
     }
     for user in [ann, bob] {
         user.get("/auth/me").await.expect_status(200);

@@ -11,7 +11,7 @@ use crate::support::env::TestEnv;
 use crate::support::registry::e2e_test;
 
 /// Every call of the contract.
-const CALLS: [(&str, &str); 18] = [
+const CALLS: [(&str, &str); 24] = [
     ("get", "/health"),
     ("get", "/ready"),
     ("get", "/version"),
@@ -21,7 +21,13 @@ const CALLS: [(&str, &str); 18] = [
     ("post", "/auth/login"),
     ("post", "/auth/refresh"),
     ("post", "/auth/logout"),
+    ("post", "/auth/logout-all"),
+    ("get", "/auth/sessions"),
+    ("delete", "/auth/sessions/{id}"),
+    ("put", "/auth/password"),
     ("get", "/auth/me"),
+    ("delete", "/auth/me"),
+    ("get", "/auth/me/export"),
     ("get", "/diaries"),
     ("post", "/diaries"),
     ("get", "/diaries/stats"),

@@ -4,37 +4,33 @@ use std::sync::OnceLock;
 
 use thought_diary::{
     Error,
-    config::{Secret, once, parsed, variable},
+    config::once,
     http::{FromRequest, Request},
     pg::Database,
     session::Keys,
 };
 
-use crate::rate_limit::Limit;
+use crate::rate_limit::RateLimits;
 
 /// The settings, loaded once per instance.
 #[derive(Debug)]
 pub struct Config {
     /// `database_url`.
     pub database: Database,
-    /// `redis_url`.
-    pub redis_url: Secret,
     /// `jwt_secret_key`.
     pub keys: &'static Keys,
-    /// `register_limit`. `None` disables it.
-    pub register_limit: Option<Limit>,
-    /// `login_limit`. `None` disables it.
-    pub login_limit: Option<Limit>,
+    /// `register_limit`, `login_limit` and `redis_url`.
+    pub limits: RateLimits,
 }
 
 impl Config {
     async fn load() -> Result<Self, Error> {
+        let database = Database::from_variables().await?;
+        let keys = Keys::get().await?;
         Ok(Self {
-            database: Database::from_variables().await?,
-            redis_url: Secret::new(variable("redis_url").await?),
-            keys: Keys::get().await?,
-            register_limit: limit("register_limit").await?,
-            login_limit: limit("login_limit").await?,
+            limits: RateLimits::load(database.clone(), keys).await?,
+            database,
+            keys,
         })
     }
 }
@@ -44,16 +40,4 @@ impl FromRequest for &'static Config {
         static CONFIG: OnceLock<Config> = OnceLock::new();
         once(&CONFIG, Config::load()).await
     }
-}
-
-async fn limit(name: &'static str) -> Result<Option<Limit>, Error> {
-    parsed(
-        name,
-        "a number of attempts and a duration, such as 5/15m, or off",
-        |value| match value {
-            "off" => Some(None),
-            limit => Limit::parse(limit).map(Some),
-        },
-    )
-    .await
 }

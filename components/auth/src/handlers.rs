@@ -2,19 +2,22 @@
 
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use thought_diary::{
     Error, Response,
+    config::Secret,
     http::{Body, ClientAddress, Context},
-    response::json,
+    response::{json, no_content},
     session::{ACCESS_TTL, RefreshSession, Session, TokenKind},
 };
 
 use crate::{
     config::Config,
-    db,
+    db::{self, Attempt},
+    parameters::{SessionId, UserAgent},
     password::{self, Verdict},
     rate_limit,
-    user::{Credentials, User},
+    user::{Confirmation, Credentials, PasswordChange, User},
 };
 
 /// The response of a registration.
@@ -52,10 +55,16 @@ impl AccessToken {
     }
 }
 
-/// The response of a logout.
+/// The response of an action that has no other result.
 #[derive(Serialize)]
-struct LoggedOut {
+struct Message {
     message: &'static str,
+}
+
+/// The active sessions of a user.
+#[derive(Serialize)]
+struct Sessions {
+    items: Box<RawValue>,
 }
 
 /// `POST /auth/register`
@@ -65,9 +74,7 @@ pub async fn register(
     client: ClientAddress,
     body: Body,
 ) -> Result<Response, Error> {
-    if let Some(limit) = config.register_limit {
-        rate_limit::check(limit, "register", client, &context, &config.redis_url).await?;
-    }
+    config.limits.check_register(client, &context).await?;
     let (email, new_password) = body.json::<Credentials>().await?.for_register()?;
     let hash = password::hash(new_password.expose())?;
     let user = db::create_user(&config.database, &email, hash).await?;
@@ -76,27 +83,48 @@ pub async fn register(
 }
 
 /// `POST /auth/login`
+///
+/// Every failure costs one verification and two statements, so that neither the
+/// answer nor its time shows why it failed.
 pub async fn login(
     context: Context,
     config: &'static Config,
     client: ClientAddress,
+    UserAgent(user_agent): UserAgent,
     body: Body,
 ) -> Result<Response, Error> {
-    if let Some(limit) = config.login_limit {
-        rate_limit::check(limit, "login", client, &context, &config.redis_url).await?;
-    }
+    config.limits.check_login(client, &context).await?;
     let (email, password) = body.json::<Credentials>().await?.for_login()?;
-    let (user, hash) = db::find_user(&config.database, &email).await?.unzip();
-    let verdict = password::verify(password.expose(), hash.as_deref())?;
-    let (Some(user), Some(hash)) = (user, hash) else {
+    let attempt = Attempt {
+        account: config.keys.digest("login", email.as_str()),
+        network: config.keys.digest("network", &rate_limit::network(client)),
+    };
+    let found = db::find_user(&config.database, &email, &attempt).await?;
+    let (user, hash) = found.account.unzip();
+    let verdict = password::verify(
+        password.expose(),
+        hash.as_deref(),
+        found.any_bcrypt_hash.as_deref(),
+    )?;
+    let user_id = user.as_ref().map(|user| user.id);
+    let is_valid = verdict != Verdict::Invalid && !found.is_delayed;
+    let (Some(user), Some(hash), true) = (user, hash, is_valid) else {
+        db::record_failed_login(&config.database, &attempt, user_id).await?;
         return Err(Error::InvalidCredentials);
     };
-    let rehash = match verdict {
-        Verdict::Invalid => return Err(Error::InvalidCredentials),
-        Verdict::Valid => None,
-        Verdict::ValidNeedsRehash => Some((hash, password::hash(password.expose())?)),
+    let new_hash = match verdict {
+        Verdict::ValidNeedsRehash => Some(password::hash(password.expose())?),
+        _ => None,
     };
-    let session = db::create_session(&config.database, user.id, rehash).await?;
+    let session = db::create_session(
+        &config.database,
+        user.id,
+        &attempt,
+        user_agent,
+        hash,
+        new_hash,
+    )
+    .await?;
     context.set_user_id(user.id);
     Ok(json(
         StatusCode::OK,
@@ -114,7 +142,7 @@ pub async fn refresh(
     config: &'static Config,
     RefreshSession(session): RefreshSession,
 ) -> Result<Response, Error> {
-    db::session_user(&config.database, &session).await?;
+    db::refresh_session(&config.database, &session).await?;
     Ok(json(StatusCode::OK, &AccessToken::new(config, &session)?))
 }
 
@@ -122,11 +150,89 @@ pub async fn refresh(
 pub async fn logout(config: &'static Config, session: Session) -> Result<Response, Error> {
     db::end_session(&config.database, &session).await?;
     let message = "Logged out.";
-    Ok(json(StatusCode::OK, &LoggedOut { message }))
+    Ok(json(StatusCode::OK, &Message { message }))
+}
+
+/// `POST /auth/logout-all`
+pub async fn logout_all(config: &'static Config, session: Session) -> Result<Response, Error> {
+    db::end_all_sessions(&config.database, &session).await?;
+    let message = "Logged out everywhere.";
+    Ok(json(StatusCode::OK, &Message { message }))
+}
+
+/// `GET /auth/sessions`
+pub async fn sessions(config: &'static Config, session: Session) -> Result<Response, Error> {
+    let items = db::sessions(&config.database, &session).await?;
+    Ok(json(StatusCode::OK, &Sessions { items }))
+}
+
+/// `DELETE /auth/sessions/{id}`
+pub async fn end_session(
+    config: &'static Config,
+    session: Session,
+    SessionId(target): SessionId,
+) -> Result<Response, Error> {
+    db::end_other_session(&config.database, &session, &target).await?;
+    Ok(no_content())
+}
+
+/// `PUT /auth/password`
+pub async fn change_password(
+    context: Context,
+    config: &'static Config,
+    client: ClientAddress,
+    session: Session,
+    body: Body,
+) -> Result<Response, Error> {
+    config.limits.check_confirmation(client, &context).await?;
+    let (current, new) = body.json::<PasswordChange>().await?.validate()?;
+    let (account, hash) = confirm(config, &session, &current).await?;
+    let new_hash = password::hash(new.expose())?;
+    db::change_password(&config.database, &session, &account, hash, new_hash).await?;
+    let message = "Password changed.";
+    Ok(json(StatusCode::OK, &Message { message }))
 }
 
 /// `GET /auth/me`
 pub async fn me(config: &'static Config, session: Session) -> Result<Response, Error> {
     let user = db::session_user(&config.database, &session).await?;
     Ok(json(StatusCode::OK, &user))
+}
+
+/// `DELETE /auth/me`
+pub async fn delete_account(
+    context: Context,
+    config: &'static Config,
+    client: ClientAddress,
+    session: Session,
+    body: Body,
+) -> Result<Response, Error> {
+    config.limits.check_confirmation(client, &context).await?;
+    let password = body.json::<Confirmation>().await?.validate()?;
+    let (account, hash) = confirm(config, &session, &password).await?;
+    db::delete_account(&config.database, &session, &account, hash).await?;
+    Ok(no_content())
+}
+
+/// Verifies the password of a user who is logged in. Returns the digest under
+/// which the user's wrong passwords are counted, and the verified hash.
+///
+/// The count is not the one of logins: guesses from elsewhere must not keep a
+/// user from changing the password.
+async fn confirm(
+    config: &Config,
+    session: &Session,
+    password: &Secret,
+) -> Result<(String, String), Error> {
+    let account = config
+        .keys
+        .digest("confirmation", &session.user_id.to_string());
+    let hash = db::password_hash(&config.database, session).await?;
+    match password::verify(password.expose(), Some(&hash), None)? {
+        Verdict::Valid | Verdict::ValidNeedsRehash => Ok((account, hash)),
+        Verdict::Invalid => {
+            db::record_failed_confirmation(&config.database, &account).await?;
+            Err(Error::InvalidCredentials)
+        }
+    }
 }

@@ -8,9 +8,12 @@
     clippy::unwrap_used
 )]
 
+mod common_passwords;
 mod config;
 mod db;
+mod export;
 mod handlers;
+mod parameters;
 mod password;
 mod rate_limit;
 mod user;
@@ -23,5 +26,11 @@ component! {
     POST "/auth/login" => handlers::login,
     POST "/auth/refresh" => handlers::refresh,
     POST "/auth/logout" => handlers::logout,
+    POST "/auth/logout-all" => handlers::logout_all,
+    GET "/auth/sessions" => handlers::sessions,
+    DELETE "/auth/sessions/{id}" => handlers::end_session,
+    PUT "/auth/password" => handlers::change_password,
     GET "/auth/me" => handlers::me,
+    DELETE "/auth/me" => handlers::delete_account,
+    GET "/auth/me/export" => export::export,
 }

@@ -6,13 +6,19 @@ use argon2::{
 };
 use thought_diary::Error;
 
-/// OWASP's first recommendation for argon2id: 19 MiB, two passes, one lane.
-const MEMORY_KIB: u32 = 19_456;
-const PASSES: u32 = 2;
+/// One of OWASP's equivalent recommendations for argon2id: 7 MiB, five passes, one lane.
+///
+/// An instance keeps the memory of its largest hash. Of the recommendations, this
+/// one needs the least, and it is the fastest.
+const MEMORY_KIB: u32 = 7_168;
+const PASSES: u32 = 5;
 const LANES: u32 = 1;
 
+/// Number of bytes of a password that bcrypt compares.
+const BCRYPT_BYTES: usize = 72;
+
 /// The result of verifying a password.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Verdict {
     /// The password is wrong, or there is no account.
     Invalid,
@@ -33,36 +39,66 @@ pub fn hash(password: &str) -> Result<String, Error> {
         .map_err(|_| Error::Internal("a password could not be hashed".into()))
 }
 
-/// Verifies a password against the hash of an account. If there is no account, returns `Invalid` after the same time.
+/// Verifies a password against the hash of an account.
+///
+/// A wrong password takes the same time for every account, and without one: it
+/// costs one argon2id hash, and one bcrypt hash as long as any account has one
+/// (`any_bcrypt_hash`). bcrypt takes 230 ms, therefore the right password of an
+/// argon2id hash skips it. A sleep instead of the second hash would be cheaper,
+/// but on a busy machine both hashes take longer and the sleep does not.
 ///
 /// # Errors
 /// `internal_error` when the hasher cannot be created.
-pub fn verify(password: &str, stored: Option<&str>) -> Result<Verdict, Error> {
-    if let Some(bcrypt) = stored.filter(|hash| hash.starts_with("$2")) {
-        return Ok(match bcrypt::verify(password, bcrypt) {
-            Ok(true) => Verdict::ValidNeedsRehash,
-            _ => Verdict::Invalid,
+pub fn verify(
+    password: &str,
+    stored: Option<&str>,
+    any_bcrypt_hash: Option<&str>,
+) -> Result<Verdict, Error> {
+    let (bcrypt, argon2) = match stored {
+        Some(hash) if is_bcrypt(hash) => (Some(hash), None),
+        argon2 => (None, argon2),
+    };
+    let is_valid = verify_argon2(password, argon2.unwrap_or(&hash_of_no_password()))?;
+    if let (true, Some(hash)) = (is_valid, argon2) {
+        return Ok(match hash.starts_with(&parameters()) {
+            true => Verdict::Valid,
+            false => Verdict::ValidNeedsRehash,
         });
     }
-    let hash = stored.map_or_else(hash_of_no_password, str::to_owned);
-    let Ok(hash) = PasswordHash::new(&hash) else {
-        return Ok(Verdict::Invalid);
-    };
-    let is_valid = hasher()?
-        .verify_password(password.as_bytes(), &hash)
-        .is_ok();
-    Ok(if is_valid && stored.is_some() {
-        Verdict::Valid
-    } else {
-        Verdict::Invalid
+    let is_valid = bcrypt
+        .or(any_bcrypt_hash)
+        .is_some_and(|hash| bcrypt::verify(password, hash).unwrap_or(false));
+    Ok(match bcrypt {
+        // bcrypt ignores the rest of a longer password, which may be wrong. A
+        // new hash of it would lock the user out.
+        Some(_) if is_valid && password.len() > BCRYPT_BYTES => Verdict::Valid,
+        Some(_) if is_valid => Verdict::ValidNeedsRehash,
+        _ => Verdict::Invalid,
     })
+}
+
+fn is_bcrypt(hash: &str) -> bool {
+    hash.starts_with("$2")
+}
+
+fn verify_argon2(password: &str, hash: &str) -> Result<bool, Error> {
+    let Ok(hash) = PasswordHash::new(hash) else {
+        return Ok(false);
+    };
+    let verified = hasher()?.verify_password(password.as_bytes(), &hash);
+    Ok(verified.is_ok())
+}
+
+/// Returns the start of every hash with the current parameters.
+fn parameters() -> String {
+    format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$")
 }
 
 /// Returns a hash with the current parameters that no password has. Verifying
 /// against it takes as long as against the hash of an existing account.
 fn hash_of_no_password() -> String {
     let (salt, output) = ("A".repeat(22), "A".repeat(43));
-    format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${salt}${output}")
+    format!("{}{salt}${output}", parameters())
 }
 
 fn hasher() -> Result<Argon2<'static>, Error> {
@@ -78,8 +114,21 @@ mod tests {
     #[test]
     fn verifies_a_password_against_its_hash() {
         let hash = hash("Passw0rd!").expect("hashes");
-        assert_eq!(verify("Passw0rd!", Some(&hash)), Ok(Verdict::Valid));
-        assert_eq!(verify("passw0rd!", Some(&hash)), Ok(Verdict::Invalid));
+        assert_eq!(verify("Passw0rd!", Some(&hash), None), Ok(Verdict::Valid));
+        assert_eq!(verify("passw0rd!", Some(&hash), None), Ok(Verdict::Invalid));
+    }
+
+    #[test]
+    fn replaces_hashes_with_other_parameters() {
+        let params = Params::new(19_456, 2, 1, None).expect("valid");
+        let former = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let hash = former.hash_password(b"Passw0rd!").expect("hashes");
+        let hash = hash.to_string();
+        assert_eq!(
+            verify("Passw0rd!", Some(&hash), None),
+            Ok(Verdict::ValidNeedsRehash)
+        );
+        assert_eq!(verify("wrong", Some(&hash), None), Ok(Verdict::Invalid));
     }
 
     #[test]
@@ -93,25 +142,72 @@ mod tests {
         assert_eq!(missing.version, existing.version);
         let length = |hash: &PasswordHash| hash.hash.as_ref().map(|hash| hash.as_bytes().len());
         assert_eq!(length(&missing), length(&existing));
-        assert_eq!(verify("Passw0rd!", None), Ok(Verdict::Invalid));
+        assert_eq!(verify("Passw0rd!", None, None), Ok(Verdict::Invalid));
+    }
+
+    #[test]
+    fn a_wrong_password_takes_the_same_time_for_every_account() {
+        let bcrypt = bcrypt::hash("Passw0rd!", 10).expect("hashes");
+        let argon2 = hash("Passw0rd!").expect("hashes");
+        let accounts = [None, Some(&*argon2), Some(&*bcrypt)];
+        // The fastest of several tries, because other processes only make a try slower.
+        let mut fastest = [f64::INFINITY; 3];
+        for _ in 0..5 {
+            for (stored, fastest) in accounts.iter().zip(&mut fastest) {
+                let start = std::time::Instant::now();
+                let verdict = verify("wrong", *stored, Some(&bcrypt));
+                *fastest = fastest.min(start.elapsed().as_secs_f64());
+                assert_eq!(verdict, Ok(Verdict::Invalid));
+            }
+        }
+        let [missing, argon2, bcrypt] = fastest;
+        for (name, time) in [("argon2", argon2), ("bcrypt", bcrypt)] {
+            let ratio = time / missing;
+            assert!((0.7..1.4).contains(&ratio), "{name}: {ratio}");
+        }
     }
 
     #[test]
     fn accepts_bcrypt_hashes_of_the_replaced_service() {
         let bcrypt = bcrypt::hash("Passw0rd!", 4).expect("hashes");
         assert_eq!(
-            verify("Passw0rd!", Some(&bcrypt)),
+            verify("Passw0rd!", Some(&bcrypt), None),
             Ok(Verdict::ValidNeedsRehash)
         );
-        assert_eq!(verify("wrong", Some(&bcrypt)), Ok(Verdict::Invalid));
+        assert_eq!(verify("wrong", Some(&bcrypt), None), Ok(Verdict::Invalid));
+    }
+
+    #[test]
+    fn does_not_accept_the_password_of_another_account() {
+        let other = bcrypt::hash("Passw0rd!", 4).expect("hashes");
+        let own = hash("Other1!password").expect("hashes");
+        for stored in [None, Some(own.as_str())] {
+            assert_eq!(
+                verify("Passw0rd!", stored, Some(&other)),
+                Ok(Verdict::Invalid)
+            );
+        }
+    }
+
+    #[test]
+    fn keeps_the_bcrypt_hash_of_a_password_that_bcrypt_cuts() {
+        let typed = |length: usize| "Aa1!".repeat(25)[..length].to_owned();
+        let bcrypt = bcrypt::hash(typed(72), 4).expect("hashes");
+        assert_eq!(
+            verify(&typed(72), Some(&bcrypt), None),
+            Ok(Verdict::ValidNeedsRehash)
+        );
+        assert_eq!(verify(&typed(73), Some(&bcrypt), None), Ok(Verdict::Valid));
     }
 
     #[test]
     fn rejects_every_password_for_a_damaged_hash() {
-        assert_eq!(verify("Passw0rd!", Some("")), Ok(Verdict::Invalid));
-        assert_eq!(
-            verify("Passw0rd!", Some("$2b$nonsense")),
-            Ok(Verdict::Invalid)
-        );
+        for damaged in ["", "$2b$nonsense", "$argon2id$v=19$"] {
+            assert_eq!(
+                verify("Passw0rd!", Some(damaged), None),
+                Ok(Verdict::Invalid),
+                "{damaged}"
+            );
+        }
     }
 }

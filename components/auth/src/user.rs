@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thought_diary::{Error, config::Secret, error::Details};
 
+use crate::common_passwords;
+
 /// Maximum number of characters in an email.
 const EMAIL_CHARACTERS: usize = 120;
 
 /// Allowed numbers of characters in a password.
-const PASSWORD_CHARACTERS: std::ops::RangeInclusive<usize> = 8..=128;
+const PASSWORD_CHARACTERS: std::ops::RangeInclusive<usize> = 8..=256;
 
 /// Special characters, of which a password must contain one.
 const PASSWORD_SPECIALS: &str = "!@#$%^&*()_+-=[]{}|;:,.<>?\"'/\\~`";
@@ -72,7 +74,7 @@ impl NewPassword {
         let rules = [
             (
                 PASSWORD_CHARACTERS.contains(&text.chars().count()),
-                "must be 8 to 128 characters long",
+                "must be 8 to 256 characters long",
             ),
             (has(char::is_uppercase), "must contain an upper-case letter"),
             (has(char::is_lowercase), "must contain a lower-case letter"),
@@ -80,6 +82,10 @@ impl NewPassword {
             (
                 has(|c| PASSWORD_SPECIALS.contains(c)),
                 "must contain a special character",
+            ),
+            (
+                !common_passwords::contain(text),
+                "must not be one of the most common passwords",
             ),
         ];
         let reasons: Vec<Reason> = rules
@@ -100,7 +106,7 @@ impl NewPassword {
     }
 }
 
-/// The body of both routes, before validation.
+/// The body of a registration and of a login, before validation.
 #[derive(Deserialize)]
 pub struct Credentials {
     email: Option<Value>,
@@ -113,11 +119,10 @@ impl Credentials {
     /// # Errors
     /// `validation_error` with all reasons at once.
     pub fn for_register(self) -> Result<(Email, NewPassword), Error> {
-        let email = text(self.email).and_then(|text| Email::parse(&text));
-        let password = text(self.password)
-            .map_err(|reason| vec![reason])
-            .and_then(|text| NewPassword::parse(&text));
-        both(email.map_err(|reason| vec![reason]), password)
+        both(
+            ("email", email(self.email)),
+            ("password", new_password(self.password)),
+        )
     }
 
     /// Validates the fields for a login. The rules for new passwords do not apply.
@@ -125,14 +130,63 @@ impl Credentials {
     /// # Errors
     /// `validation_error` when a field is missing, is not a string, or is not an email address.
     pub fn for_login(self) -> Result<(Email, Secret), Error> {
-        let email = text(self.email)
-            .and_then(|text| Email::parse(&text))
-            .map_err(|reason| vec![reason]);
-        let password = text(self.password)
-            .map(Secret::new)
-            .map_err(|reason| vec![reason]);
-        both(email, password)
+        both(
+            ("email", email(self.email)),
+            ("password", password(self.password)),
+        )
     }
+}
+
+/// The body of a change of the password, before validation.
+#[derive(Deserialize)]
+pub struct PasswordChange {
+    current_password: Option<Value>,
+    new_password: Option<Value>,
+}
+
+impl PasswordChange {
+    /// Validates the fields. The rules for new passwords do not apply to the current one.
+    ///
+    /// # Errors
+    /// `validation_error` with all reasons at once.
+    pub fn validate(self) -> Result<(Secret, NewPassword), Error> {
+        both(
+            ("current_password", password(self.current_password)),
+            ("new_password", new_password(self.new_password)),
+        )
+    }
+}
+
+/// The body of a request that the user confirms with the password, before validation.
+#[derive(Deserialize)]
+pub struct Confirmation {
+    password: Option<Value>,
+}
+
+impl Confirmation {
+    /// Validates the field.
+    ///
+    /// # Errors
+    /// `validation_error` when it is missing or not a string.
+    pub fn validate(self) -> Result<Secret, Error> {
+        password(self.password).map_err(|reasons| Error::Validation([("password", reasons)].into()))
+    }
+}
+
+fn email(field: Option<Value>) -> Result<Email, Vec<Reason>> {
+    text(field)
+        .and_then(|text| Email::parse(&text))
+        .map_err(|reason| vec![reason])
+}
+
+fn password(field: Option<Value>) -> Result<Secret, Vec<Reason>> {
+    text(field).map(Secret::new).map_err(|reason| vec![reason])
+}
+
+fn new_password(field: Option<Value>) -> Result<NewPassword, Vec<Reason>> {
+    text(field)
+        .map_err(|reason| vec![reason])
+        .and_then(|text| NewPassword::parse(&text))
 }
 
 fn text(field: Option<Value>) -> Result<String, Reason> {
@@ -144,14 +198,15 @@ fn text(field: Option<Value>) -> Result<String, Reason> {
     }
 }
 
-fn both<E, P>(
-    email: Result<E, Vec<Reason>>,
-    password: Result<P, Vec<Reason>>,
-) -> Result<(E, P), Error> {
-    match (email, password) {
-        (Ok(email), Ok(password)) => Ok((email, password)),
-        (email, password) => Err(Error::Validation(
-            [("email", email.err()), ("password", password.err())]
+/// Returns two validated fields, or the reasons of both.
+fn both<A, B>(
+    (first_name, first): (&'static str, Result<A, Vec<Reason>>),
+    (second_name, second): (&'static str, Result<B, Vec<Reason>>),
+) -> Result<(A, B), Error> {
+    match (first, second) {
+        (Ok(first), Ok(second)) => Ok((first, second)),
+        (first, second) => Err(Error::Validation(
+            [(first_name, first.err()), (second_name, second.err())]
                 .into_iter()
                 .filter_map(|(field, reasons)| Some((field, reasons?)))
                 .collect::<Details>(),
@@ -194,28 +249,44 @@ mod tests {
         }
     }
 
+    fn reasons(password: &str) -> Vec<Reason> {
+        NewPassword::parse(password).err().unwrap_or_default()
+    }
+
     #[test]
     fn reports_every_broken_password_rule() {
-        assert_eq!(
-            NewPassword::parse("x").err().map(|reasons| reasons.len()),
-            Some(4)
-        );
-        assert!(NewPassword::parse("Passw0rd!").is_ok());
-        assert!(NewPassword::parse(&format!("Aa1!{}", "ä".repeat(124))).is_ok());
-        assert!(NewPassword::parse(&format!("Aa1!{}", "ä".repeat(125))).is_err());
+        assert_eq!(reasons("x").len(), 4);
+        assert!(reasons("Passw0rd!").is_empty());
         for special in PASSWORD_SPECIALS.chars() {
             assert!(
-                NewPassword::parse(&format!("Passw0rd{special}")).is_ok(),
+                reasons(&format!("Passw0rd{special}")).is_empty(),
                 "{special}"
             );
         }
     }
 
     #[test]
-    fn all_fields_at_fault_are_named_at_once() {
+    fn accepts_passwords_of_256_characters() {
+        assert!(reasons(&format!("Aa1!{}", "ä".repeat(252))).is_empty());
+        assert_eq!(
+            reasons(&format!("Aa1!{}", "ä".repeat(253))),
+            ["must be 8 to 256 characters long"]
+        );
+    }
+
+    #[test]
+    fn rejects_common_passwords() {
+        assert_eq!(
+            reasons("P@ssw0rd"),
+            ["must not be one of the most common passwords"]
+        );
+    }
+
+    #[test]
+    fn reports_all_invalid_fields_at_once() {
         let credentials: Credentials = serde_json::from_str(r#"{"email": 1}"#).expect("an object");
         let Err(Error::Validation(details)) = credentials.for_register() else {
-            panic!("should be refused");
+            panic!("should be rejected");
         };
         assert_eq!(details["email"], ["must be a string"]);
         assert_eq!(details["password"], ["is required"]);

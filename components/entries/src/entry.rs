@@ -44,7 +44,8 @@ impl FromRequest for Id {
 pub struct Content(String);
 
 impl Content {
-    fn parse(text: String) -> Result<Self, &'static str> {
+    /// Parses a text. The error is the reason why it is invalid.
+    pub fn parse(text: String) -> Result<Self, &'static str> {
         let characters = text.trim().chars().count();
         if !CONTENT_CHARACTERS.contains(&characters) {
             return Err("must be 10 to 5000 characters long after trimming");

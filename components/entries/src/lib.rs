@@ -13,6 +13,7 @@ mod config;
 mod db;
 mod entry;
 mod handlers;
+mod import;
 mod list_query;
 mod sentiment;
 mod sweep;
@@ -25,6 +26,7 @@ component! {
     "entries", Public,
     GET "/diaries" => handlers::list,
     POST "/diaries" => handlers::create,
+    POST "/diaries/import" => import::import,
     GET "/diaries/stats" => handlers::stats,
     GET "/diaries/stats/trend" => handlers::trend,
     GET "/diaries/{id}" => handlers::read,

@@ -1,0 +1,2 @@
+drop function attempts_count(text[], float8);
+drop table attempt_counts;
