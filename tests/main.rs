@@ -51,6 +51,7 @@ mod diaries {
     mod concurrency;
     mod create;
     mod delete;
+    mod import;
     mod list;
     mod read;
     mod stats;

@@ -75,6 +75,7 @@ async fn responds_405_with_allow_to_an_unknown_method(env: &TestEnv) {
         ("/auth/me", "GET, HEAD, DELETE"),
         ("/auth/me/export", "GET, HEAD"),
         ("/diaries", "GET, HEAD, POST"),
+        ("/diaries/import", "POST"),
         ("/diaries/stats", "GET, HEAD"),
         ("/diaries/1", "GET, HEAD, PUT, DELETE"),
         ("/diaries/1/analyze", "POST"),

@@ -20,7 +20,7 @@ const BATCH: usize = 200;
 /// Bytes of lines after which a batch is stored, to bound the memory.
 const BATCH_BYTES: usize = 512 * 1024;
 
-/// Maximum length of a line, in bytes. An entry of 5000 characters has less, with its marks and escapes.
+/// Maximum length of a line, in bytes. Every exported entry is shorter, with its marks and escapes.
 const LINE_LIMIT: usize = 256 * 1024;
 
 /// The response of an import.
@@ -74,7 +74,7 @@ impl Line {
     }
 }
 
-/// Returns a time for Postgres, which has no leap seconds and counts no year 0.
+/// Returns a time that Postgres can store.
 fn time(time: DateTime<Utc>) -> Result<NaiveDateTime, &'static str> {
     match time.year() {
         1..=9999 => Ok(time.naive_utc()),
@@ -100,28 +100,27 @@ pub async fn import(
     let mut result = Imported::default();
     let mut batch = Vec::new();
     let mut bytes = 0;
-    let mut number = 0;
+    let mut records = 0;
     let invalid =
-        |number: usize, reason: &str| Error::invalid("body", format!("line {number}: {reason}"));
-    if let Some(mut lines) = body.json_lines()? {
-        loop {
-            number += 1;
-            let line = lines.next(LINE_LIMIT).await.map_err(|error| match error {
-                BodyError::TooLong => invalid(number, "is longer than 256 KiB"),
-                BodyError::Incomplete => Error::invalid("body", "is incomplete"),
-            })?;
-            let Some(line) = line else {
-                break;
-            };
-            if line.trim_ascii().is_empty() {
-                continue;
-            }
-            bytes += line.len();
-            batch.extend(parse(&line).map_err(|reason| invalid(number, reason))?);
-            if batch.len() >= BATCH || bytes >= BATCH_BYTES {
-                store(config, &session, &mut batch, &mut result).await?;
-                bytes = 0;
-            }
+        |number: usize, reason: &str| Error::invalid("body", format!("record {number}: {reason}"));
+    let mut lines = body.json_lines()?;
+    while let Some(lines) = &mut lines {
+        let line = lines.next(LINE_LIMIT).await.map_err(|error| match error {
+            BodyError::TooLong => invalid(records + 1, "is longer than 256 KiB"),
+            BodyError::Incomplete => Error::invalid("body", "is incomplete"),
+        })?;
+        let Some(line) = line else {
+            break;
+        };
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        records += 1;
+        bytes += line.len();
+        batch.extend(parse(&line).map_err(|reason| invalid(records, reason))?);
+        if batch.len() >= BATCH || bytes >= BATCH_BYTES {
+            store(config, &session, &mut batch, &mut result).await?;
+            bytes = 0;
         }
     }
     // Also without entries: the statement checks the session.
