@@ -46,8 +46,9 @@ serve() {
     if [[ -x $home/bin/spin ]]; then runtime=$home/bin/spin; fi
     # A thousand clients that connect at the same moment start an instance each.
     export SPIN_MAX_INSTANCE_COUNT=${SPIN_MAX_INSTANCE_COUNT:-4000}
-    # The components' logs go to the console only: the root file system may be read-only.
-    exec "$runtime" up --from "$home/spin.toml" --listen "$listen" --log-dir '' --state-dir "${TMPDIR:-/tmp}/spin" \
+    # Each connection is an open file, and the usual soft limit is 1,024.
+    ulimit -Sn "$(ulimit -Hn)"
+    exec "$runtime" up --from "$home/spin.toml" --listen "$listen" \
         --runtime-config-file "${RUNTIME_CONFIG_FILE:-$home/runtime-config.toml}" "${variables[@]}"
 }
 
