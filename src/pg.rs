@@ -5,9 +5,10 @@
 //! a single statement, because Spin has no transactions: its pool passes a
 //! connection with an open transaction on to the next request.
 
-use std::{borrow::Cow, time::Duration};
+mod statement;
 
-use chrono::{NaiveDate, NaiveDateTime};
+use std::{collections::BTreeMap, time::Duration};
+
 use spin_sdk::pg::{self as sdk, Connection, Decode, ParameterValue, PgError, QueryError};
 use url::Url;
 
@@ -16,138 +17,13 @@ use crate::{
     error::Error,
     timeout::{Progress, timeout_per_step},
 };
+pub use statement::{IntoParameter, Statement, Uuid};
 
 /// Timeout of opening a connection and of each step of the statement. A client gets its response within 3 s.
 const STEP_TIMEOUT: Duration = Duration::from_millis(2600);
 
-/// Time after which Postgres itself cancels the statement. Our own timeout
-/// leaves it running, and the next request would get its busy connection.
-const STATEMENT_TIMEOUT: &str = "-c statement_timeout=2500";
-
-/// An SQL statement with named parameters.
-pub struct Statement {
-    sql: Cow<'static, str>,
-    names: Vec<&'static str>,
-    values: Vec<ParameterValue>,
-}
-
-impl Statement {
-    /// Creates a statement. Its SQL refers to parameters by name, as in `where id = $id`.
-    pub fn new(sql: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            sql: sql.into(),
-            names: Vec::new(),
-            values: Vec::new(),
-        }
-    }
-
-    /// Sets a parameter. `None` is null.
-    pub fn bind(mut self, name: &'static str, value: impl IntoParameter) -> Self {
-        self.names.push(name);
-        self.values.push(value.into_parameter());
-        self
-    }
-
-    /// Returns the SQL with Postgres's own parameters: `$1` for the first name, and so on.
-    ///
-    /// # Errors
-    /// `internal_error` when the SQL names a parameter that is not bound.
-    fn numbered(&self) -> Result<String, Error> {
-        let mut pieces = self.sql.split('$');
-        let mut numbered = pieces.next().unwrap_or_default().to_owned();
-        for piece in pieces {
-            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            let end = piece.find(|c| !is_name(c)).unwrap_or(piece.len());
-            let (name, rest) = piece.split_at(end);
-            let position = self.names.iter().position(|bound| *bound == name);
-            let position = position
-                .ok_or_else(|| Error::Internal(format!("parameter `{name}` is not bound")))?;
-            numbered.push_str(&format!("${}{rest}", position + 1));
-        }
-        Ok(numbered)
-    }
-}
-
-/// A Rust value that can be a parameter of a [`Statement`].
-pub trait IntoParameter {
-    /// Converts the value.
-    fn into_parameter(self) -> ParameterValue;
-}
-
-impl IntoParameter for &str {
-    fn into_parameter(self) -> ParameterValue {
-        ParameterValue::Str(self.to_owned())
-    }
-}
-
-macro_rules! impl_into_parameter {
-    ($($type:ty => $variant:ident),+ $(,)?) => {
-        $(impl IntoParameter for $type {
-            fn into_parameter(self) -> ParameterValue {
-                ParameterValue::$variant(self)
-            }
-        })+
-    };
-}
-
-impl_into_parameter! {
-    bool => Boolean,
-    String => Str,
-    i32 => Int32,
-    i64 => Int64,
-    f64 => Floating64,
-}
-
-impl IntoParameter for NaiveDate {
-    fn into_parameter(self) -> ParameterValue {
-        self.into()
-    }
-}
-
-impl IntoParameter for NaiveDateTime {
-    fn into_parameter(self) -> ParameterValue {
-        self.into()
-    }
-}
-
-impl IntoParameter for Vec<String> {
-    fn into_parameter(self) -> ParameterValue {
-        ParameterValue::ArrayStr(self.into_iter().map(Some).collect())
-    }
-}
-
-impl<T: IntoParameter> IntoParameter for Option<T> {
-    fn into_parameter(self) -> ParameterValue {
-        self.map_or(ParameterValue::DbNull, T::into_parameter)
-    }
-}
-
-/// A UUID in its textual form.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Uuid(String);
-
-impl Uuid {
-    /// Parses the form with hyphens. Postgres would reject anything else with an error of its own.
-    pub fn parse(text: &str) -> Option<Self> {
-        let is_valid = text.len() == 36
-            && text.bytes().enumerate().all(|(index, byte)| match index {
-                8 | 13 | 18 | 23 => byte == b'-',
-                _ => byte.is_ascii_hexdigit(),
-            });
-        is_valid.then(|| Self(text.to_owned()))
-    }
-
-    /// Returns the text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl IntoParameter for &Uuid {
-    fn into_parameter(self) -> ParameterValue {
-        ParameterValue::Uuid(self.0.clone())
-    }
-}
+/// Timeout of connecting, for the host.
+const CONNECT_TIMEOUT_SECONDS: &str = "2";
 
 /// The address of the database, with timeouts.
 #[derive(Clone, Debug)]
@@ -156,33 +32,61 @@ pub struct Database {
 }
 
 impl Database {
-    /// Reads the variable `database_url`.
+    /// Reads the variables `database_url` and `database_statement_timeout`.
     ///
     /// # Errors
-    /// `service_unavailable` when it is not a Postgres URL.
-    pub async fn from_variable() -> Result<Self, Error> {
+    /// `service_unavailable` when one of them is invalid.
+    pub async fn from_variables() -> Result<Self, Error> {
+        let statement_timeout = config::parsed(
+            "database_statement_timeout",
+            "a number of milliseconds from 1 to 600000, or off",
+            parse_statement_timeout,
+        )
+        .await?;
         config::parsed(
             "database_url",
-            "a URL such as postgres://user:password@host:5432/database",
-            Self::parse,
+            "a URL such as postgres://user:password@host:5432/database?sslmode=verify-full, \
+             without sslrootcert (set SSL_CERT_FILE in the environment of the host instead)",
+            |url| Self::parse(url, statement_timeout),
         )
         .await
     }
 
     /// Parses a URL and adds the timeouts that it does not set itself.
-    fn parse(value: &str) -> Option<Self> {
+    ///
+    /// Postgres has to cancel statements too: the component's own timeout leaves
+    /// the statement running, and the next request would get its busy connection.
+    fn parse(value: &str, statement_timeout: Option<u32>) -> Option<Self> {
         let mut url = Url::parse(value).ok()?;
         if !matches!(url.scheme(), "postgres" | "postgresql") || !url.has_host() {
             return None;
         }
-        for (name, default) in [("connect_timeout", "2"), ("options", STATEMENT_TIMEOUT)] {
-            if !url.query_pairs().any(|(present, _)| present == name) {
-                url.query_pairs_mut().append_pair(name, default);
-            }
+        let mut parameters: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
+        // The host reads certificates from SSL_CERT_FILE only.
+        if parameters.contains_key("sslrootcert") {
+            return None;
         }
+        // The host knows `require` as its strictest mode, and verifies certificate and host name in it.
+        if let Some(mode) = parameters.get_mut("sslmode")
+            && mode.starts_with("verify-")
+        {
+            *mode = "require".into();
+        }
+        let connect_timeout = parameters.entry("connect_timeout".into());
+        connect_timeout.or_insert_with(|| CONNECT_TIMEOUT_SECONDS.into());
+        let options = parameters.entry("options".into()).or_default();
+        if let Some(milliseconds) = statement_timeout
+            && !options.contains("statement_timeout")
+        {
+            *options = format!("{options} -c statement_timeout={milliseconds}");
+        }
+        if options.trim().is_empty() {
+            parameters.remove("options");
+        }
+        url.query_pairs_mut().clear().extend_pairs(&parameters);
         // Form encoding writes a space as `+`, which connection URLs do not decode.
         let query = url.query().map(|query| query.replace('+', "%20"));
-        url.set_query(query.as_deref());
+        url.set_query(query.as_deref().filter(|query| !query.is_empty()));
         Some(Self {
             address: Secret::new(url),
         })
@@ -240,6 +144,18 @@ impl Row {
     }
 }
 
+/// Parses `off` as no timeout, otherwise milliseconds.
+fn parse_statement_timeout(text: &str) -> Option<Option<u32>> {
+    match text {
+        "off" => Some(None),
+        text => text
+            .parse()
+            .ok()
+            .filter(|milliseconds| (1..=600_000).contains(milliseconds))
+            .map(Some),
+    }
+}
+
 /// Distinguishes an unreachable database from an invalid statement. The host's
 /// messages are dropped: they contain addresses, statements and stack traces.
 fn into_error(error: sdk::Error) -> Error {
@@ -283,7 +199,7 @@ mod tests {
     use super::*;
 
     fn address(url: &str) -> Option<String> {
-        Database::parse(url).map(|database| database.address.expose().to_owned())
+        Database::parse(url, Some(2500)).map(|database| database.address.expose().to_owned())
     }
 
     #[test]
@@ -291,18 +207,42 @@ mod tests {
         assert_eq!(
             address("postgres://u:p%40ss@db/diary").as_deref(),
             Some(
-                "postgres://u:p%40ss@db/diary?connect_timeout=2&options=-c%20statement_timeout%3D2500"
+                "postgres://u:p%40ss@db/diary?connect_timeout=2&options=%20-c%20statement_timeout%3D2500"
             )
         );
     }
 
     #[test]
-    fn keeps_timeouts_of_the_address() {
-        let kept = address("postgresql://db/diary?connect_timeout=9&options=-c%20x%3D1");
+    fn keeps_timeouts_and_options_of_the_address() {
         assert_eq!(
-            kept.as_deref(),
-            Some("postgresql://db/diary?connect_timeout=9&options=-c%20x%3D1")
+            address("postgresql://db/diary?connect_timeout=9&options=-c%20x%3D1").as_deref(),
+            Some(
+                "postgresql://db/diary?connect_timeout=9&options=-c%20x%3D1%20-c%20statement_timeout%3D2500"
+            )
         );
+        assert_eq!(
+            address("postgresql://db/diary?options=-c%20statement_timeout%3D9").as_deref(),
+            Some("postgresql://db/diary?connect_timeout=2&options=-c%20statement_timeout%3D9")
+        );
+    }
+
+    #[test]
+    fn sends_no_options_when_the_statement_timeout_is_off() {
+        let address = |url| Database::parse(url, None).map(|database| database.address);
+        assert_eq!(
+            address("postgres://pooler/diary"),
+            Some(Secret::new("postgres://pooler/diary?connect_timeout=2"))
+        );
+    }
+
+    #[test]
+    fn requires_verified_tls_for_verify_modes() {
+        assert_eq!(
+            address("postgres://db/diary?connect_timeout=2&options=statement_timeout&sslmode=verify-full")
+                .as_deref(),
+            Some("postgres://db/diary?connect_timeout=2&options=statement_timeout&sslmode=require")
+        );
+        assert_eq!(address("postgres://db/diary?sslrootcert=ca.pem"), None);
     }
 
     #[test]
@@ -316,40 +256,5 @@ mod tests {
     fn treats_a_stopping_server_as_transient() {
         assert!(is_transient("57P01") && is_transient("53300") && is_transient("08006"));
         assert!(!is_transient("42703") && !is_transient("23505"));
-    }
-
-    #[test]
-    fn numbers_parameters_in_the_order_of_binding() {
-        let statement = Statement::new("select $b::text, $a, $b, ($user_id)")
-            .bind("a", 1)
-            .bind("b", "x")
-            .bind("user_id", None::<i32>);
-        assert_eq!(
-            statement.numbered(),
-            Ok("select $2::text, $1, $2, ($3)".into())
-        );
-    }
-
-    #[test]
-    fn rejects_a_parameter_that_is_not_bound() {
-        let statement = Statement::new("select $id");
-        assert_eq!(
-            statement.numbered(),
-            Err(Error::Internal("parameter `id` is not bound".into()))
-        );
-    }
-
-    #[test]
-    fn parses_uuids_with_hyphens_only() {
-        let uuid = "018f4e9e-0000-4000-8000-000000000001";
-        assert_eq!(Uuid::parse(uuid).as_ref().map(Uuid::as_str), Some(uuid));
-        for bad in [
-            "",
-            "1",
-            "018f4e9e00004000800000000000000001",
-            &format!("{uuid}0"),
-        ] {
-            assert_eq!(Uuid::parse(bad), None, "{bad}");
-        }
     }
 }

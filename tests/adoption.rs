@@ -52,7 +52,7 @@ async fn replaced_database(stage: &Stage) -> String {
 
 async fn a_database_of_the_replaced_service_is_adopted(stage: &Stage) {
     let url = replaced_database(stage).await;
-    let (one, two) = tokio::join!(xtask::migrate::up(&url), xtask::migrate::up(&url));
+    let (one, two) = tokio::join!(testbed::migrate::up(&url), testbed::migrate::up(&url));
     one.and(two)
         .expect("it is adopted, from two places at once");
     let instance = stage.instance(&url, &stage.fresh_redis(), &[]).await;
@@ -162,18 +162,18 @@ async fn check_new_rows(instance: &Instance) {
 
 async fn migrating_up_from_two_places_at_once_is_safe(stage: &Stage) {
     let url = stage.empty_database().await;
-    let all = futures::future::join_all((0..4).map(|_| xtask::migrate::up(&url))).await;
+    let all = futures::future::join_all((0..4).map(|_| testbed::migrate::up(&url))).await;
     for outcome in all {
         outcome.expect("each waits for the others");
     }
-    xtask::migrate::up(&url)
+    testbed::migrate::up(&url)
         .await
         .expect("and once more changes nothing");
-    let steps = xtask::migrate::status(&url).await.expect("is told");
+    let steps = testbed::migrate::status(&url).await.expect("is told");
     assert!(
         steps
             .iter()
-            .all(|step| step.state == xtask::migrate::State::Applied),
+            .all(|step| step.state == testbed::migrate::State::Applied),
         "{steps:?}"
     );
     assert!(!steps.is_empty());
@@ -185,14 +185,14 @@ async fn migrating_down_and_up_again_keeps_every_row(stage: &Stage) {
     let rows = "select (select count(*) from users), (select count(*) from thought_diaries),
         (select string_agg(id || content, ',' order by id) from thought_diaries)";
     let before = client.query_one(rows, &[]).await.expect("counts");
-    xtask::migrate::up(&url).await.expect("it goes up");
-    let steps = xtask::migrate::status(&url).await.expect("is told").len();
+    testbed::migrate::up(&url).await.expect("it goes up");
+    let steps = testbed::migrate::status(&url).await.expect("is told").len();
     for _ in 0..steps {
-        xtask::migrate::down(&url, None)
+        testbed::migrate::down(&url, None)
             .await
             .expect("every step goes down");
     }
-    xtask::migrate::up(&url).await.expect("and up again");
+    testbed::migrate::up(&url).await.expect("and up again");
     let after = client.query_one(rows, &[]).await.expect("counts");
     let read = |row: &tokio_postgres::Row| {
         (
@@ -206,9 +206,9 @@ async fn migrating_down_and_up_again_keeps_every_row(stage: &Stage) {
 
 async fn migrating_down_on_an_empty_database_leaves_nothing(stage: &Stage) {
     let url = stage.empty_database().await;
-    xtask::migrate::up(&url).await.expect("it goes up");
-    let steps = xtask::migrate::status(&url).await.expect("is told").len();
-    xtask::migrate::down(&url, Some(steps))
+    testbed::migrate::up(&url).await.expect("it goes up");
+    let steps = testbed::migrate::status(&url).await.expect("is told").len();
+    testbed::migrate::down(&url, Some(steps))
         .await
         .expect("it goes down");
     let left = "select string_agg(table_name, ', ') from information_schema.tables

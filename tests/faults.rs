@@ -262,7 +262,7 @@ async fn a_silent_postgres_costs_three_seconds_and_no_more(stage: &Stage) {
     let (postgres, _) = stage.server_addresses();
     let wire = Wire::to(postgres).await;
     let database_url = stage.empty_database().await;
-    xtask::migrate::up(&database_url)
+    testbed::migrate::up(&database_url)
         .await
         .expect("an empty database migrates");
     let redis_url = stage.fresh_redis();
@@ -300,7 +300,7 @@ async fn a_silent_redis_costs_three_seconds_and_no_more(stage: &Stage) {
     let (_, redis) = stage.server_addresses();
     let wire = Wire::to(redis).await;
     let database_url = stage.empty_database().await;
-    xtask::migrate::up(&database_url)
+    testbed::migrate::up(&database_url)
         .await
         .expect("an empty database migrates");
     let redis_url = wire.over(&stage.fresh_redis());

@@ -15,7 +15,7 @@ tests![
 ];
 
 fn manifest() -> Table {
-    let text = std::fs::read_to_string(xtask::workspace().join("spin.toml"))
+    let text = std::fs::read_to_string(testbed::workspace().join("spin.toml"))
         .expect("there is a spin.toml");
     text.parse().expect("it is TOML")
 }
@@ -172,7 +172,7 @@ async fn the_components_stay_small(_: &Stage) {
             .as_str()
             .expect("a file")
             .to_owned();
-        let file = std::fs::metadata(xtask::workspace().join(&source)).expect("it is built");
+        let file = std::fs::metadata(testbed::workspace().join(&source)).expect("it is built");
         assert!(file.len() < limit, "{source} has {} bytes", file.len());
     }
 }

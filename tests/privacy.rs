@@ -263,7 +263,7 @@ async fn diary_text_reaches_no_log_no_trace_and_no_redis(stage: &Stage) {
     let (postgres, redis) = stage.server_addresses();
     let wires = [Wire::to(postgres).await, Wire::to(redis).await];
     let database_url = stage.empty_database().await;
-    xtask::migrate::up(&database_url)
+    testbed::migrate::up(&database_url)
         .await
         .expect("an empty database migrates");
     let redis_url = stage.fresh_redis();

@@ -223,7 +223,7 @@ async fn github_models(stage: &Stage) {
 }
 
 async fn the_guide_has_the_settings_tested_here(_: &Stage) {
-    let guide = std::fs::read_to_string(xtask::workspace().join("docs/models.md"));
+    let guide = std::fs::read_to_string(testbed::workspace().join("docs/models.md"));
     let guide = guide.expect("there is a guide");
     for text in [
         FOUNDRY,

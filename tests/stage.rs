@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use redis::AsyncCommands;
 use tempfile::TempDir;
+use testbed::runtime::{App, Kind, Options};
+use testbed::settings::{database_host, redis_host};
 use tokio::sync::{Mutex, OnceCell};
-use xtask::runtime::{App, Kind, Options};
-use xtask::settings::{database_host, redis_host};
 
 use crate::client::Service;
 use crate::model::Model;
@@ -101,9 +101,9 @@ pub struct Fragile {
     /// The instance that stands on them.
     pub instance: Instance,
     /// Its Postgres.
-    pub postgres: xtask::postgres::Server,
+    pub postgres: testbed::postgres::Server,
     /// Its Redis.
-    pub redis: xtask::redis::Server,
+    pub redis: testbed::redis::Server,
 }
 
 /// Everything that tests share.
@@ -111,8 +111,8 @@ pub struct Stage {
     folder: TempDir,
     kind: Kind,
     contract: Arc<Contract>,
-    postgres: xtask::postgres::Server,
-    redis: xtask::redis::Server,
+    postgres: testbed::postgres::Server,
+    redis: testbed::redis::Server,
     /// The stand-in that all instances ask.
     pub model: Model,
     /// Limits at their defaults, one trusted proxy: each caller chooses its address. Its model must not be made to misbehave.
@@ -131,12 +131,12 @@ impl Stage {
         };
         let folder = TempDir::new()?;
         let postgres_folder = folder.path().join("postgres");
-        let postgres = xtask::postgres::Server::start_throw_away(&postgres_folder);
+        let postgres = testbed::postgres::Server::start_throw_away(&postgres_folder);
         let redis_folder = folder.path().join("redis");
-        let redis = xtask::redis::Server::start(&redis_folder);
+        let redis = testbed::redis::Server::start(&redis_folder);
         let (postgres, redis, model) = tokio::try_join!(postgres, redis, Model::start())?;
         let database_url = postgres.create_database("shared").await?;
-        xtask::migrate::up(&database_url).await?;
+        testbed::migrate::up(&database_url).await?;
         let redis_url = redis.url(0);
         let variables = variables(&database_url, &redis_url, &model.host())?;
         let app = start_app(kind, folder.path(), variables, BTreeMap::new()).await?;
@@ -211,11 +211,11 @@ impl Stage {
         let folder = self.folder.path().join("fragile");
         let postgres_folder = folder.join("postgres");
         let redis_folder = folder.join("redis");
-        let postgres = xtask::postgres::Server::start(&postgres_folder);
-        let redis = xtask::redis::Server::start(&redis_folder);
+        let postgres = testbed::postgres::Server::start(&postgres_folder);
+        let redis = testbed::redis::Server::start(&redis_folder);
         let (postgres, redis) = tokio::try_join!(postgres, redis)?;
         let database_url = postgres.create_database("diary").await?;
-        xtask::migrate::up(&database_url).await?;
+        testbed::migrate::up(&database_url).await?;
         let changes = [("register_limit", "1000/1h"), ("login_limit", "1000/1h")];
         let instance = self.instance(&database_url, &redis.url(0), &changes).await;
         Ok(Fragile {
@@ -228,7 +228,7 @@ impl Stage {
     /// A new instance over a migrated database of its own and a Redis database of its own, with these settings changed.
     pub async fn new_instance(&self, changes: &[(&str, &str)]) -> Instance {
         let database_url = self.empty_database().await;
-        xtask::migrate::up(&database_url)
+        testbed::migrate::up(&database_url)
             .await
             .expect("an empty database migrates");
         self.instance(&database_url, &self.fresh_redis(), changes)
@@ -358,7 +358,7 @@ async fn start_app(
     environment: BTreeMap<String, String>,
 ) -> Result<App> {
     let options = Options {
-        manifest: xtask::workspace().join("spin.toml"),
+        manifest: testbed::workspace().join("spin.toml"),
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         variables,
         environment,

@@ -1,45 +1,45 @@
-//! `cargo xtask bench`: how fast the service is, beside a bare component that makes the same host call.
+//! `cargo xtask bench`: measures the service beside a bare component that makes the same host call.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use testbed::api::{Call, User};
+use testbed::load::{Generator, Load, Measurement};
+use testbed::progress::Progress;
+use testbed::runtime::{App, Kind};
 use tokio::task::spawn_blocking;
 
-use crate::process::Ending;
-use crate::progress::Progress;
-use crate::runtime::{App, Kind};
+use crate::shutdown::unless_stopped;
+use crate::{build, document};
 
-mod accounts;
-mod load;
 mod machine;
 mod memory;
 mod model;
 mod report;
-mod stage;
+mod subjects;
+mod users;
 
-use crate::client::Call;
-use accounts::{Account, LARGE, SMALL};
-use load::{Figures, Generator, Load};
 use report::{Bound, Goal, Report};
-use stage::Stage;
+use subjects::Subjects;
+use users::{LARGE, SMALL, Users};
 
-/// Connections of the ordinary measurements.
+/// Connections of most measurements.
 const USUAL: u32 = 32;
-/// Connections of the one that shows how the service bears a crowd.
+/// Connections of the measurement that shows how the service behaves under many.
 const MANY: u32 = 1000;
-/// Characters of an entry that is hardly taken, and of the longest.
+/// Characters of a very short and of the longest possible entry.
 const SHORTEST: usize = 12;
 const LONGEST: usize = 5_000;
-/// Each measurement is made twice, in turn with those it is compared with, so that what else
-/// the machine does hits all of them; the better of the two counts.
+/// Each measurement runs twice, in turn with those it is compared with, so that other work on the
+/// machine affects all of them; the better of the two counts.
 const ROUNDS: u32 = 2;
 
 /// Measure requests/s, latency and memory, beside a bare component on the same runtime
 ///
-/// Starts a throw-away Postgres, Redis and model server, the service, and a
+/// Starts a temporary Postgres, Redis and model server, the service, and a
 /// component that does nothing but one host call; the load comes from wrk. Takes
-/// about three minutes and wants an otherwise idle machine.
+/// about three minutes and needs an otherwise idle machine.
 ///
 /// Examples:
 ///   cargo xtask bench
@@ -47,10 +47,10 @@ const ROUNDS: u32 = 2;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// What runs the components [default: spin where 4.1 or newer is on the PATH, else embedded]
+    /// The program that runs the components [default: spin where 4.1 or newer is on the PATH, otherwise embedded]
     #[arg(long, value_enum)]
     runtime: Option<Kind>,
-    /// How long each of the 32 rounds lasts (a login's, twice as long); all must be over before the access tokens are, after 15 minutes
+    /// Length of each of the 32 rounds (twice that for logins); all must be over before the access tokens expire, after 15 minutes
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=20))]
     seconds: u64,
     /// The Markdown file to write
@@ -58,137 +58,149 @@ pub struct Args {
     output: PathBuf,
 }
 
-/// Measures, prints the tables and writes them. A goal that is missed is shown, and no error.
-///
-/// # Errors
-/// When something does not build or start, or a request that is to be measured fails.
+/// Measures, prints the tables and writes them. A missed goal is shown, and is no error.
 pub async fn run(arguments: &Args) -> Result<()> {
-    let mut ending = Ending::new()?;
-    let report = tokio::select! {
-        report = measure(arguments) => report?,
-        () = ending.wait() => bail!("stopped"),
-    };
-    crate::document::publish(&report.markdown(), &arguments.output)
+    let report = unless_stopped(measure(arguments)).await?;
+    document::publish(&report.markdown(), &arguments.output)
 }
 
 async fn measure(arguments: &Args) -> Result<Report> {
     let kind = arguments.runtime.unwrap_or_else(Kind::detect);
     let progress = Progress::new();
     let generator = spawn_blocking(Generator::find_or_install).await??;
-    crate::stage::build(kind, &progress).await?;
-    let stage = Stage::start(kind, &progress).await?;
-    let machine = machine::describe(kind, &stage, &generator).await?;
-    let bench = Bench {
+    build::service(kind, &progress).await?;
+    let subjects = Subjects::start(kind, &progress).await?;
+    let machine = machine::describe(kind, &subjects.environment.database_url, &generator).await?;
+    let mut bench = Bench {
         generator,
         duration: Duration::from_secs(arguments.seconds),
         progress,
+        report: Report::new(machine, arguments.seconds, ROUNDS),
     };
-    let mut report = Report::new(machine, arguments.seconds, ROUNDS);
-    bench.health(&stage, &mut report).await?;
-    bench.statements(&stage, &mut report).await?;
-    bench.login(&stage, &mut report).await?;
-    bench.crowd(&stage, &mut report).await?;
-    bench.history(&stage, &mut report).await?;
-    bench.word_list(kind, &stage, &mut report).await?;
-    stage.stop().await;
-    Ok(report)
+    bench.health(&subjects).await?;
+    bench.statements(&subjects).await?;
+    bench.login(&subjects).await?;
+    bench.many_connections(&subjects).await?;
+    bench.long_history(&subjects).await?;
+    bench.word_list(kind, &subjects).await?;
+    subjects.stop().await;
+    Ok(bench.report)
 }
 
-/// What all measurements have in common.
+/// What all measurements share.
 struct Bench {
     generator: Generator,
     duration: Duration,
     progress: Progress,
+    report: Report,
 }
 
 impl Bench {
-    /// The least that a request costs.
-    async fn health(&self, stage: &Stage, report: &mut Report) -> Result<()> {
+    /// The minimum cost of a request.
+    async fn health(&mut self, subjects: &Subjects) -> Result<()> {
+        let call = || vec![Call::get("/health")];
         let loads = [
-            usual(&stage.app, vec![Call::get("/health")]),
-            usual(&stage.probe, vec![Call::get("/health")]),
+            load("health", &subjects.service, USUAL, call()),
+            load("bare component: health", &subjects.probe, USUAL, call()),
         ];
-        let [ours, bare] = self.race("Measuring health", loads).await?;
-        report.row("health", USUAL, &ours);
-        report.row("bare component: health", USUAL, &bare);
-        report.goal(rate_goal(
-            "health, of a bare answer's rate",
-            &ours,
-            &bare,
-            0.85,
-        ));
+        let [ours, bare] = self.compare("Measuring health", loads).await?;
+        let what = "health, of a bare answer's rate";
+        self.report.rate_goal(what, &ours, &bare, 0.85);
         Ok(())
     }
 
-    /// What costs one statement, beside a bare statement.
-    async fn statements(&self, stage: &Stage, report: &mut Report) -> Result<()> {
-        let (small, writers) = (&stage.accounts.small, &stage.accounts.writers);
-        let creates = writers.iter().map(Account::create).collect();
-        let known = writers.iter().map(Account::create_known).collect();
-        let statement = Call::get(&format!("/pg?user_id={}", small.id));
+    /// Requests that cost one statement, beside a bare statement.
+    async fn statements(&mut self, subjects: &Subjects) -> Result<()> {
+        let Subjects {
+            service,
+            probe,
+            users,
+            ..
+        } = subjects;
+        let create = format!("create, spread over {} users", users.writers.len());
+        let on_all = |call: fn(&User) -> Call| users.writers.iter().map(call).collect();
+        let statement = Call::get(&format!("/pg?user_id={}", users.small.id));
         let loads = [
-            usual(&stage.app, vec![small.list()]),
-            usual(&stage.app, vec![small.stats()]),
-            usual(&stage.app, creates),
-            usual(&stage.app, known),
-            usual(&stage.probe, vec![statement]),
+            load(
+                format!("list, page of 10 of {SMALL}"),
+                service,
+                USUAL,
+                vec![users::list(&users.small)],
+            ),
+            load(
+                format!("stats over {SMALL} entries"),
+                service,
+                USUAL,
+                vec![users::stats(&users.small)],
+            ),
+            load(
+                format!("{create}, each text new"),
+                service,
+                USUAL,
+                on_all(users::create_new),
+            ),
+            load(
+                format!("{create}, a text known"),
+                service,
+                USUAL,
+                on_all(users::create_cached),
+            ),
+            load(
+                "bare component: one statement",
+                probe,
+                USUAL,
+                vec![statement],
+            ),
         ];
-        let [list, stats, create, known, bare] =
-            self.race("Measuring list, stats and create", loads).await?;
-        report.row(&format!("list, page of 10 of {SMALL}"), USUAL, &list);
-        report.row(&format!("stats over {SMALL} entries"), USUAL, &stats);
-        let name = format!("create, spread over {} users", writers.len());
-        report.row(&format!("{name}, each text new"), USUAL, &create);
-        report.row(&format!("{name}, a text known"), USUAL, &known);
-        report.row("bare component: one statement", USUAL, &bare);
+        let title = "Measuring list, stats and create";
+        let [list, stats, create, cached, bare] = self.compare(title, loads).await?;
         for (name, ours, least) in [
             ("list", &list, 0.85),
             ("stats", &stats, 0.85),
             ("create of a new text", &create, 0.5),
-            ("create of a known text", &known, 0.5),
+            ("create of a known text", &cached, 0.5),
         ] {
             let what = format!("{name}, of a bare statement's rate");
-            report.goal(rate_goal(&what, ours, &bare, least));
+            self.report.rate_goal(&what, ours, &bare, least);
         }
         Ok(())
     }
 
     /// Password hashing, beside nothing but the hash.
-    async fn login(&self, stage: &Stage, report: &mut Report) -> Result<()> {
-        let logins = stage.accounts.writers.iter().map(Account::login).collect();
+    async fn login(&mut self, subjects: &Subjects) -> Result<()> {
+        let logins = subjects
+            .users
+            .writers
+            .iter()
+            .map(users::log_in_again)
+            .collect();
+        let hash = vec![Call::get("/argon2")];
         let loads = [
-            usual(&stage.app, logins),
-            usual(&stage.probe, vec![Call::get("/argon2")]),
+            load("login", &subjects.service, USUAL, logins),
+            load("bare component: argon2id", &subjects.probe, USUAL, hash),
         ];
-        // All 32 are hashed in turns and end at about the same time, which takes its time.
-        let [ours, bare] = self
-            .race_for(self.duration * 2, "Measuring login", loads)
-            .await?;
-        report.row("login", USUAL, &ours);
-        report.row("bare component: argon2id", USUAL, &bare);
-        report.goal(rate_goal(
-            "login, of bare argon2id's rate",
-            &ours,
-            &bare,
-            0.9,
-        ));
+        // The 32 hashes of one instance end at about the same time, so a short round counts few of them.
+        self.duration *= 2;
+        let measured = self.compare("Measuring login", loads).await;
+        self.duration /= 2;
+        let [ours, bare] = measured?;
+        let what = "login, of bare argon2id's rate";
+        self.report.rate_goal(what, &ours, &bare, 0.9);
         Ok(())
     }
 
-    /// Many connections at once, and whether all is well right afterwards.
-    async fn crowd(&self, stage: &Stage, report: &mut Report) -> Result<()> {
-        let list = || vec![stage.accounts.small.list()];
+    /// Many connections at once, and how fast the service responds right afterwards.
+    async fn many_connections(&mut self, subjects: &Subjects) -> Result<()> {
+        let list = || vec![users::list(&subjects.users.small)];
         let loads = [
-            usual(&stage.app, list()),
-            Load::new(&stage.app, MANY, list()),
+            load("list, once more", &subjects.service, USUAL, list()),
+            load("list", &subjects.service, MANY, list()),
         ];
-        let [few, many] = self.race("Measuring many connections", loads).await?;
-        let slowest = stage.slowest_answer().await?;
-        report.row("list, once more", USUAL, &few);
-        report.row("list", MANY, &many);
+        let [few, many] = self.compare("Measuring many connections", loads).await?;
+        let slowest = subjects.slowest_response().await?;
         let what = format!("list at {MANY} connections, of its own rate at {USUAL}");
-        report.goal(rate_goal(&what, &many, &few, 0.8));
-        report.goal(Goal {
+        self.report.rate_goal(&what, &many, &few, 0.8);
+        self.report.goal(Goal {
             what: "seconds of the slowest of health, ready, list and stats right afterwards".into(),
             value: slowest.as_secs_f64(),
             bound: Bound::AtMost(1.0),
@@ -197,20 +209,20 @@ impl Bench {
         Ok(())
     }
 
-    /// A long history must cost nothing. One connection, whose latency is the cost itself.
-    async fn history(&self, stage: &Stage, report: &mut Report) -> Result<()> {
-        let (small, large) = (&stage.accounts.small, &stage.accounts.large);
-        let loads = [small.list(), large.list(), small.stats(), large.stats()]
-            .map(|call| Load::new(&stage.app, 1, vec![call]));
-        let measured = self.race("Measuring a long history", loads).await?;
-        let [list_small, list_large, stats_small, stats_large] = &measured;
-        for (name, short, long) in [
-            ("list", list_small, list_large),
-            ("stats", stats_small, stats_large),
+    /// The cost of a long history, which should be none. With one connection, latency is cost.
+    async fn long_history(&mut self, subjects: &Subjects) -> Result<()> {
+        let Users { small, large, .. } = &subjects.users;
+        for (name, call) in [
+            ("list", users::list as fn(&User) -> Call),
+            ("stats", users::stats),
         ] {
-            report.row(&format!("{name}, {SMALL} entries"), 1, short);
-            report.row(&format!("{name}, {LARGE} entries"), 1, long);
-            report.goal(Goal {
+            let loads = [(SMALL, small), (LARGE, large)].map(|(entries, user)| {
+                let name = format!("{name}, {entries} entries");
+                load(name, &subjects.service, 1, vec![call(user)])
+            });
+            let title = format!("Measuring {name} over a long history");
+            let [short, long] = self.compare(&title, loads).await?;
+            self.report.goal(Goal {
                 what: format!("{name} over {LARGE} entries, of its mean time over {SMALL}"),
                 value: long.mean / short.mean,
                 bound: Bound::AtMost(1.2),
@@ -220,20 +232,18 @@ impl Bench {
         Ok(())
     }
 
-    /// What the longest entry costs more than the shortest where the word list reads it. Storing it is in that, too.
-    async fn word_list(&self, kind: Kind, stage: &Stage, report: &mut Report) -> Result<()> {
-        let app = stage.without_model(kind).await?;
-        let user = &stage.accounts.small;
-        let loads =
-            [SHORTEST, LONGEST].map(|length| Load::new(&app, 1, vec![user.create_long(length)]));
-        let measured = self.race("Measuring the word list", loads).await;
-        app.stop().await;
-        let [short, long] = measured?;
-        for (length, figures) in [(SHORTEST, &short), (LONGEST, &long)] {
+    /// The time that the word list takes for the longest entry, with that to store it.
+    async fn word_list(&mut self, kind: Kind, subjects: &Subjects) -> Result<()> {
+        let service = subjects.start_without_model(kind).await?;
+        let loads = [SHORTEST, LONGEST].map(|length| {
             let name = format!("create without a model, {length} characters");
-            report.row(&name, 1, figures);
-        }
-        report.goal(Goal {
+            let call = users::create_of_length(&subjects.users.small, length);
+            load(name, &service, 1, vec![call])
+        });
+        let measured = self.compare("Measuring the word list", loads).await;
+        service.stop().await;
+        let [short, long] = measured?;
+        self.report.goal(Goal {
             what: format!(
                 "milliseconds that {LONGEST} characters take longer than {SHORTEST}, read by the word list and stored"
             ),
@@ -244,52 +254,47 @@ impl Bench {
         Ok(())
     }
 
-    /// Measures all loads in turn, several times; gives the best figures of each, in their order.
-    async fn race<const N: usize>(
-        &self,
+    /// Runs all loads in turn, in several rounds, and adds the better measurement of each to the report.
+    /// Returns them in the same order.
+    async fn compare<const N: usize>(
+        &mut self,
         title: &str,
         loads: [Load<'_>; N],
-    ) -> Result<[Figures; N]> {
-        self.race_for(self.duration, title, loads).await
-    }
-
-    async fn race_for<const N: usize>(
-        &self,
-        duration: Duration,
-        title: &str,
-        loads: [Load<'_>; N],
-    ) -> Result<[Figures; N]> {
+    ) -> Result<[Measurement; N]> {
         let step = self.progress.step(title);
         step.announce();
-        let mut best: [Figures; N] = std::array::from_fn(|_| Figures::default());
+        let mut best: [Measurement; N] = std::array::from_fn(|_| Measurement::default());
         for round in 1..=ROUNDS {
             for (best, load) in best.iter_mut().zip(&loads) {
-                step.doing(&format!("{load}, round {round} of {ROUNDS}"));
-                let figures = self.one(load, duration).await?;
-                *best = std::mem::take(best).better(figures);
+                let Load {
+                    name, connections, ..
+                } = load;
+                step.message(&format!(
+                    "{name} at {connections}, round {round} of {ROUNDS}"
+                ));
+                load.try_once().await?;
+                let run = self.generator.run(load, self.duration);
+                let (measured, memory) = memory::peak_while(load.app.pid(), run).await;
+                let measured = Measurement {
+                    memory,
+                    ..measured?
+                };
+                *best = std::mem::take(best).better(measured);
             }
         }
         step.done();
+        for (load, measurement) in loads.iter().zip(&best) {
+            self.report.row(&load.name, load.connections, measurement);
+        }
         Ok(best)
     }
-
-    async fn one(&self, load: &Load<'_>, duration: Duration) -> Result<Figures> {
-        load.try_once().await?;
-        let run = self.generator.run(load, duration);
-        let (figures, memory) = memory::peak_while(load.app.pid(), run).await;
-        Ok(Figures { memory, ..figures? })
-    }
 }
 
-fn usual(app: &App, calls: Vec<Call>) -> Load<'_> {
-    Load::new(app, USUAL, calls)
-}
-
-fn rate_goal(what: &str, ours: &Figures, other: &Figures, least: f64) -> Goal {
-    Goal {
-        what: what.to_owned(),
-        value: ours.rate / other.rate,
-        bound: Bound::AtLeast(least),
-        errors: ours.errors + other.errors,
+fn load(name: impl Into<String>, app: &App, connections: u32, calls: Vec<Call>) -> Load<'_> {
+    Load {
+        name: name.into(),
+        app,
+        connections,
+        calls,
     }
 }

@@ -1,8 +1,9 @@
-//! The wasm target from Debian's packages, for machines that cannot reach rustup's server.
+//! The wasm target from Debian's packages, for machines that cannot reach the server of rustup.
 //!
-//! Debian has a recent compiler with its library's source, a linker for wasm, and
-//! (in its release 13) the C library for WASI. Cargo then compiles the standard
-//! library along with the components.
+//! Nothing else depends on how this works: [`prepare`] installs what is missing, and
+//! [`Prepared::apply`] changes a call of cargo. Debian has a recent compiler with the source of
+//! the standard library, a linker for wasm, and (in release 13) the C library for WASI. Cargo then
+//! compiles the standard library together with the components.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,26 +11,26 @@ use std::process::Command;
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::apt;
-use crate::progress::Progress;
+use testbed::apt;
+use testbed::progress::Progress;
 
 const COMPILER: &str = "/usr/bin/rustc";
 const SOURCE: &str = "/usr/lib/rustlib/src/rust/library/std/Cargo.toml";
 const PACKAGES: [&str; 4] = ["rustc-web", "rust-web-src", "rust-web-llvm", "lld-22"];
-/// The oldest release whose C library for WASI knows wasip2.
+/// The oldest release whose C library for WASI supports wasip2.
 const SUITE: &str = "trixie";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// All parts, in place.
-pub(crate) struct Prepared {
+/// The installed parts.
+pub struct Prepared {
     component_linker: PathBuf,
     linker: PathBuf,
     wasi_libc: PathBuf,
 }
 
 impl Prepared {
-    /// Makes a call of cargo build with these parts.
-    pub(crate) fn apply(&self, command: &mut Command) {
+    /// Makes a `cargo build` use these parts.
+    pub fn apply(&self, command: &mut Command) {
         let library = self.wasi_libc.display();
         let flags = [
             "-Ctarget-feature=+simd128".to_owned(),
@@ -41,22 +42,22 @@ impl Prepared {
         ];
         command
             .arg("-Zbuild-std=std,panic_abort")
-            // The option before is for nightly toolchains; this lets a stable one take it.
+            // `-Z` options need a nightly toolchain; this makes a stable one accept them.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTC", COMPILER)
-            // Wrappers know the compiler that they were set up for.
+            // A wrapper may work only with the compiler it was set up for.
             .env_remove("RUSTC_WRAPPER")
             .env_remove("RUSTC_WORKSPACE_WRAPPER")
             .env_remove("CARGO_BUILD_RUSTC_WRAPPER")
             .env_remove("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS")
             .env("CARGO_TARGET_WASM32_WASIP2_LINKER", &self.component_linker)
-            // The separator lets paths hold blanks.
+            // With this separator paths may contain blanks.
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     }
 }
 
-/// The parts, if all are in place.
-pub(crate) fn prepared() -> Option<Prepared> {
+/// Returns the parts, if all are installed.
+pub fn prepared() -> Option<Prepared> {
     let wasi_libc = folder().join("wasi-libc/usr/lib/wasm32-wasip2");
     let complete = Path::new(COMPILER).exists()
         && Path::new(SOURCE).exists()
@@ -71,8 +72,11 @@ pub(crate) fn prepared() -> Option<Prepared> {
     })
 }
 
-/// Puts the missing parts in place.
-pub(crate) fn prepare(progress: &Progress) -> Result<Prepared> {
+/// Installs the missing parts. Blocks.
+///
+/// # Errors
+/// When apt may not be used, or fails.
+pub fn prepare(progress: &Progress) -> Result<Prepared> {
     let installed = Path::new(COMPILER).exists()
         && Path::new(SOURCE).exists()
         && component_linker().is_some()
@@ -84,17 +88,17 @@ pub(crate) fn prepare(progress: &Progress) -> Result<Prepared> {
         .join("wasi-libc/usr/lib/wasm32-wasip2/crt1-reactor.o")
         .exists()
     {
-        let step = progress.step("Fetching the C library for WASI");
+        let step = progress.step("Downloading the C library for WASI");
         step.announce();
-        fetch_wasi_libc().context("cannot get Debian's package wasi-libc")?;
+        download_wasi_libc().context("cannot download Debian's package wasi-libc")?;
         step.done();
     }
-    prepared().context("Debian's packages for the wasm target are installed, but lack a part; install the Rust target wasm32-wasip2 with rustup instead")
+    prepared().context("Debian's packages for the wasm target are installed, but incomplete: install the Rust target wasm32-wasip2 with rustup instead")
 }
 
-/// In the target folder: `cargo clean` removes it, and the next build fetches it again.
+/// A folder in `target`, so that `cargo clean` removes it; the next build downloads the library again.
 fn folder() -> PathBuf {
-    crate::workspace().join("target/debian-wasm")
+    testbed::workspace().join("target/debian-wasm")
 }
 
 fn component_linker() -> Option<PathBuf> {
@@ -113,7 +117,7 @@ fn linker() -> Option<PathBuf> {
     newest_linker(names).map(|name| Path::new("/usr/bin").join(name))
 }
 
-/// The `wasm-ld-<version>` of the highest version.
+/// Returns the `wasm-ld-<version>` with the highest version, 22 or newer.
 fn newest_linker(names: impl Iterator<Item = String>) -> Option<String> {
     let version = |name: &String| name.strip_prefix("wasm-ld-")?.parse::<u32>().ok();
     names
@@ -121,34 +125,35 @@ fn newest_linker(names: impl Iterator<Item = String>) -> Option<String> {
         .max_by_key(version)
 }
 
-/// Downloads the package with apt, which checks its signature, but with lists and
-/// settings of its own: the machine's apt must not get a second Debian release.
-fn fetch_wasi_libc() -> Result<()> {
+/// Downloads the package with apt, which checks its signature, but with package lists and
+/// settings of its own: the machine's apt must not see a second Debian release.
+fn download_wasi_libc() -> Result<()> {
     let failed = |output: String| anyhow!("{output}");
     let folder = folder();
     let private = PrivateApt::new(&folder.join("apt"), &mirror()?)?;
-    apt::run(&mut private.call("update", &[])).map_err(failed)?;
-    apt::run(&mut private.call("download", &["wasi-libc"])).map_err(failed)?;
+    apt::run(&mut private.command("update", &[])).map_err(failed)?;
+    apt::run(&mut private.command("download", &["wasi-libc"])).map_err(failed)?;
     let package = fs::read_dir(&private.folder)?
         .flatten()
         .map(|file| file.path())
         .find(|file| file.extension().is_some_and(|extension| extension == "deb"))
         .context("apt downloaded nothing")?;
-    // Unpacked beside and renamed, so that a run cut short leaves nothing that looks whole.
-    let (unfinished, finished) = (folder.join("wasi-libc.new"), folder.join("wasi-libc"));
-    for left in [&unfinished, &finished] {
-        if left.exists() {
-            fs::remove_dir_all(left)?;
+    // Renamed at the end, so that an interrupted run leaves nothing that looks complete.
+    let (incomplete, complete) = (folder.join("wasi-libc.new"), folder.join("wasi-libc"));
+    for old in [&incomplete, &complete] {
+        if old.exists() {
+            fs::remove_dir_all(old)?;
         }
     }
     let mut unpack = Command::new("dpkg");
-    unpack.arg("-x").arg(&package).arg(&unfinished);
+    unpack.arg("-x").arg(&package).arg(&incomplete);
     apt::run(&mut unpack).map_err(failed)?;
-    fs::rename(&unfinished, &finished)?;
+    fs::rename(&incomplete, &complete)?;
     fs::remove_dir_all(&private.folder)?;
     Ok(())
 }
 
+/// A configuration of apt in a folder of its own.
 struct PrivateApt {
     folder: PathBuf,
 }
@@ -166,7 +171,7 @@ impl PrivateApt {
             folder.join("sources.list"),
             format!("deb [signed-by={KEYRING}] {mirror} {SUITE} main\n"),
         )?;
-        // The machine's own hooks would clean its caches and rebuild its catalogues.
+        // The machine's hooks would clean its caches and rebuild its catalogs.
         fs::write(
             folder.join("apt.conf"),
             "#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n#clear Acquire::IndexTargets::deb::DEP-11;\n",
@@ -176,9 +181,9 @@ impl PrivateApt {
         })
     }
 
-    fn call(&self, verb: &str, packages: &[&str]) -> Command {
-        let mut command = apt::apt_get(&["-c"], &[]);
-        command.arg(self.folder.join("apt.conf"));
+    fn command(&self, verb: &str, packages: &[&str]) -> Command {
+        let mut command = apt::apt_get();
+        command.arg("-c").arg(self.folder.join("apt.conf"));
         for (option, place) in [
             ("Dir::Etc::sourcelist", "sources.list"),
             ("Dir::State::lists", "lists"),
@@ -195,7 +200,7 @@ impl PrivateApt {
             "-o",
             "Acquire::Languages=none",
         ]);
-        // Its own user may not reach a checkout below /root.
+        // apt's own user cannot read a checkout below /root.
         command
             .args(["-o", "APT::Sandbox::User=root", verb])
             .args(packages);
@@ -204,9 +209,9 @@ impl PrivateApt {
     }
 }
 
-/// The address of the Debian mirror that this machine uses.
+/// Returns the address of the Debian mirror that this machine uses.
 fn mirror() -> Result<String> {
-    let ask = || -> Result<Option<String>> {
+    let query = || -> Result<Option<String>> {
         let output = Command::new("apt-get")
             .args([
                 "indextargets",
@@ -215,18 +220,18 @@ fn mirror() -> Result<String> {
                 "Created-By: Packages",
             ])
             .output()
-            .context("cannot ask apt for the machine's mirror")?;
+            .context("cannot run apt-get")?;
         Ok(main_archive(&String::from_utf8_lossy(&output.stdout)))
     };
-    if let Some(mirror) = ask()? {
+    if let Some(mirror) = query()? {
         return Ok(mirror);
     }
-    // Without lists apt does not know what is at an address.
-    apt::run(&mut apt::apt_get(&["update"], &[])).map_err(|output| anyhow!("{output}"))?;
-    ask()?.context("apt on this machine has no source of Debian's own archive; add one to /etc/apt/sources.list.d")
+    // Without package lists apt does not know what an address offers.
+    apt::run(apt::apt_get().arg("update")).map_err(|output| anyhow!("{output}"))?;
+    query()?.context("apt on this machine has no source of Debian's own archive; add one to /etc/apt/sources.list.d")
 }
 
-/// The first address that is Debian's archive itself, not its security updates or anyone else's.
+/// Returns the first address of Debian's main archive; its security updates and other vendors' archives are left out.
 fn main_archive(targets: &str) -> Option<String> {
     targets
         .lines()
@@ -238,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mirror_is_the_archive_itself() {
+    fn finds_the_mirror_of_the_main_archive() {
         let targets = "Example|Debian|http://other.test/\n\
                        Debian|Debian-Security|http://mirror.test/debian-security/\n\
                        Debian|Debian|http://mirror.test/debian/\n\
@@ -252,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_linker_is_taken() {
+    fn takes_the_newest_linker() {
         let names = [
             "wasm-ld-19",
             "wasm-ld-22",

@@ -1,26 +1,27 @@
-//! `cargo xtask eval`: how well the word list tells good entries from bad ones, beside VADER.
+//! `cargo xtask eval`: measures how well the word list tells positive from negative entries, beside VADER.
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use testbed::environment::Environment;
+use testbed::progress::Progress;
+use testbed::runtime::Kind;
 
-use crate::document;
-use crate::process::Ending;
-use crate::progress::Progress;
-use crate::runtime::Kind;
-use crate::stage::{self, Servers};
+use crate::shutdown::unless_stopped;
+use crate::{build, document};
 
-mod labelled;
+mod labeled;
 mod metrics;
 mod report;
 mod service;
 mod vader;
 
-use labelled::{Part, Polarity, Sentence};
+use labeled::Part;
+use report::Outcome;
 
 /// Measure how well the word list reads sentences, beside the vaderSentiment package
 ///
-/// Starts a throw-away service without a model, writes each labelled sentence of
+/// Starts a temporary service without a model, writes each labeled sentence of
 /// tests/data as a diary, and compares the sentiment with the label. The words and
 /// rules may be tuned on polarity.tsv (--misses lists what is read wrong there), never
 /// on polarity_held_out.tsv, of which only totals are shown. VADER needs Python 3
@@ -32,7 +33,7 @@ use labelled::{Part, Polarity, Sentence};
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// What runs the components [default: spin where 4.1 or newer is on the PATH, else embedded]
+    /// The program that runs the components [default: spin where 4.1 or newer is on the PATH, otherwise embedded]
     #[arg(long, value_enum)]
     runtime: Option<Kind>,
     /// List the sentences of the tuning part that are read wrong, instead of writing the tables
@@ -43,53 +44,37 @@ pub struct Args {
     output: PathBuf,
 }
 
-/// A sentence and how it was read.
-struct Read {
-    sentence: Sentence,
-    ours: Polarity,
-    /// Nothing where VADER could not be had.
-    vader: Option<Polarity>,
-}
-
-/// Reads all sentences, prints the tables and writes them. A goal that is missed is shown, and no error.
-///
-/// # Errors
-/// When something does not build or start, or a sentence is refused.
+/// Reads all sentences, prints the tables and writes them. A missed goal is shown, and is no error.
 pub async fn run(arguments: &Args) -> Result<()> {
-    let mut ending = Ending::new()?;
-    let read = tokio::select! {
-        read = read(arguments) => read?,
-        () = ending.wait() => bail!("stopped"),
-    };
+    let outcomes = unless_stopped(read(arguments)).await?;
     if arguments.misses {
-        print!("{}", report::misses(&read));
+        print!("{}", report::misses(&outcomes));
         return Ok(());
     }
-    document::publish(&report::markdown(&read), &arguments.output)
+    document::publish(&report::markdown(&outcomes), &arguments.output)
 }
 
-async fn read(arguments: &Args) -> Result<Vec<Read>> {
+async fn read(arguments: &Args) -> Result<Vec<Outcome>> {
     let kind = arguments.runtime.unwrap_or_else(Kind::detect);
     let progress = Progress::new();
-    let mut sentences = labelled::read(Part::Tuning)?;
-    sentences.extend(labelled::read(Part::HeldOut)?);
-    stage::build(kind, &progress).await?;
-    let servers = Servers::start("eval").await?;
-    let ours = service::read(kind, &servers, &sentences, &progress).await;
-    servers.stop().await;
+    let mut sentences = labeled::read(Part::Tuning)?;
+    sentences.extend(labeled::read(Part::HeldOut)?);
+    build::service(kind, &progress).await?;
+    let environment = Environment::start().await?;
+    let ours = service::read(kind, &environment, &sentences, &progress).await;
+    environment.stop().await;
     let vader = match vader::read(&sentences, &progress).await {
         Ok(vader) => vader.into_iter().map(Some).collect(),
         Err(error) => {
-            eprintln!("Without VADER, as it cannot be had here: {error:#}");
+            eprintln!("Continuing without VADER, which is not available: {error:#}");
             vec![None; sentences.len()]
         }
     };
-    let read = sentences.into_iter().zip(ours?).zip(vader);
-    Ok(read
-        .map(|((sentence, ours), vader)| Read {
-            sentence,
-            ours,
-            vader,
-        })
-        .collect())
+    let outcomes = sentences.into_iter().zip(ours?).zip(vader);
+    let outcomes = outcomes.map(|((sentence, ours), vader)| Outcome {
+        sentence,
+        ours,
+        vader,
+    });
+    Ok(outcomes.collect())
 }

@@ -1,41 +1,39 @@
 //! The folder `.local`: private servers and their data, for runs on this machine.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{Seek, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use testbed::settings::Settings;
+use testbed::{postgres, redis, secret_file};
 
-use crate::settings::Settings;
-use crate::{postgres, redis, secret_file};
-
-/// The name of the private database.
+/// Name of the private database.
 const DATABASE: &str = "diary";
 
-/// The folder, which git ignores. Removing it removes all local data.
-#[must_use]
+/// Returns the folder, which git ignores. Removing it removes all local data.
 pub fn folder() -> PathBuf {
-    crate::workspace().join(".local")
+    testbed::workspace().join(".local")
 }
 
-/// The right to use the folder; given back when dropped, and by the system when this process ends.
-pub struct Claim {
+/// The lock on the folder. The system releases it when this process ends, however it ends.
+pub struct LockFile {
     _file: File,
 }
 
-impl Claim {
-    /// Takes the folder, unless another process has it: then gives nothing.
-    fn attempt() -> Result<Option<Self>> {
-        fs::create_dir_all(folder())
-            .with_context(|| format!("cannot make {}", folder().display()))?;
+impl LockFile {
+    /// Locks the folder; returns none when another process holds the lock.
+    fn try_lock() -> Result<Option<Self>> {
         let path = folder().join("lock");
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .with_context(|| format!("cannot open {}", path.display()))?;
+        let open = || -> std::io::Result<File> {
+            fs::create_dir_all(folder())?;
+            File::options()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
+        };
+        let mut file = open().with_context(|| format!("cannot open {}", path.display()))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -49,108 +47,71 @@ impl Claim {
         Ok(Some(Self { _file: file }))
     }
 
-    /// Takes the folder.
+    /// Locks the folder.
     ///
     /// # Errors
-    /// When another `cargo xtask` uses it.
-    pub fn take() -> Result<Self> {
-        match Self::attempt()? {
-            Some(claim) => Ok(claim),
+    /// When another `cargo xtask` holds the lock.
+    pub fn lock() -> Result<Self> {
+        match Self::try_lock()? {
+            Some(lock) => Ok(lock),
             None => bail!(
-                "another `cargo xtask`{} already uses the data in {}: use that one, or stop it first (Ctrl-C where it runs)",
-                holder()
-                    .map(|id| format!(" (process {id})"))
-                    .unwrap_or_default(),
+                "another `cargo xtask` (process {}) already uses the data in {}: use that one, or stop it first (Ctrl-C where it runs)",
+                fs::read_to_string(folder().join("lock")).unwrap_or_default(),
                 folder().display()
             ),
         }
     }
 }
 
-fn holder() -> Option<u32> {
-    let mut text = String::new();
-    File::open(folder().join("lock"))
-        .ok()?
-        .read_to_string(&mut text)
-        .ok()?;
-    text.trim().parse().ok()
-}
-
-/// The key that signs the tokens of local runs, made at the first.
-///
-/// # Errors
-/// When it can be neither read nor written.
+/// Returns the key that signs the tokens of local runs; the first run creates it.
 pub fn jwt_secret_key() -> Result<String> {
-    secret_file::read_or_make(&folder().join("jwt_secret_key"))
+    secret_file::read_or_create(&folder().join("jwt_secret_key"))
 }
 
-/// Starts the private Postgres; gives it and the URL of its database.
-///
-/// # Errors
-/// As [`postgres::Server::start`].
-pub async fn start_postgres(_claim: &Claim) -> Result<(postgres::Server, String)> {
+/// Starts the private Postgres; returns it and the URL of its database.
+pub async fn start_postgres(_lock: &LockFile) -> Result<(postgres::Server, String)> {
     let server = postgres::Server::start(&folder().join("postgres")).await?;
     let url = server.create_database(DATABASE).await?;
     Ok((server, url))
 }
 
 /// Starts the private Redis.
-///
-/// # Errors
-/// As [`redis::Server::start`].
-pub async fn start_redis(_claim: &Claim) -> Result<redis::Server> {
+pub async fn start_redis(_lock: &LockFile) -> Result<redis::Server> {
     redis::Server::start(&folder().join("redis")).await
 }
 
-/// The database that a single command works on.
+/// The database that a command such as `migrate` works on.
 pub struct Database {
-    url: String,
-    started: Option<(postgres::Server, Claim)>,
+    pub url: String,
+    /// Set where the server was started for this command.
+    pub started: Option<(postgres::Server, LockFile)>,
 }
 
 impl Database {
-    /// The one that the settings name, else the private one: of a running `cargo xtask up`, or started for this command.
-    ///
-    /// # Errors
-    /// When the settings cannot be read or the private server does not come up.
+    /// Returns the database in the settings. Without one, returns the private database: that of a running
+    /// `cargo xtask up`, or one that is started for this command.
     pub async fn open() -> Result<Self> {
         if let Some(url) = Settings::load()?.get("database_url") {
             let url = url.to_owned();
             return Ok(Self { url, started: None });
         }
-        if let Some(claim) = Claim::attempt()? {
-            let (server, url) = start_postgres(&claim).await?;
-            let started = Some((server, claim));
+        if let Some(lock) = LockFile::try_lock()? {
+            let (server, url) = start_postgres(&lock).await?;
+            let started = Some((server, lock));
             return Ok(Self { url, started });
         }
         match postgres::running_url(&folder().join("postgres"), DATABASE)? {
             Some(url) => Ok(Self { url, started: None }),
             None => bail!(
-                "another `cargo xtask` is just starting or stopping the local database: try again in a moment"
+                "another `cargo xtask` is starting or stopping the local database: try again in a moment"
             ),
         }
     }
 
-    /// Its URL.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// Whether it was started for this command, so that nobody else has brought it up to date.
-    #[must_use]
-    pub fn is_started(&self) -> bool {
-        self.started.is_some()
-    }
-
-    /// Stops what was started for this command.
-    ///
-    /// # Errors
-    /// As [`postgres::Server::stop`].
-    pub async fn close(self) -> Result<()> {
-        match self.started {
-            None => Ok(()),
-            Some((server, _claim)) => server.stop().await,
+    /// Stops the server that was started for this command.
+    pub async fn close(self) {
+        if let Some((server, _lock)) = self.started {
+            server.stop().await;
         }
     }
 }

@@ -1,12 +1,26 @@
-//! `cargo xtask`: one command for each thing to do with this repository.
+//! `cargo xtask`: one command for each task in this repository.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{apt, bench, build, eval, migrate, seed, sweep, test, up};
+use testbed::apt;
 
-/// Everything to do with Thought Diary: build, run, migrate, test, measure
+mod bench;
+mod build;
+mod debian_wasm;
+mod document;
+mod eval;
+mod generate;
+mod local;
+mod migrate;
+mod seed;
+mod shutdown;
+mod sweep;
+mod test;
+mod up;
+
+/// Build, run, migrate, test and measure Thought Diary
 ///
 /// Begin with `cargo xtask up`. Each command has its own --help, with examples.
 #[derive(Parser)]
@@ -26,6 +40,7 @@ enum Command {
     Migrate(migrate::Args),
     Seed(seed::Args),
     Sweep(sweep::Args),
+    Generate(generate::Args),
 }
 
 async fn run(command: Command) -> Result<()> {
@@ -34,10 +49,11 @@ async fn run(command: Command) -> Result<()> {
         Command::Test(arguments) => test::run(&arguments).await,
         Command::Bench(arguments) => bench::run(&arguments).await,
         Command::Eval(arguments) => eval::run(&arguments).await,
-        Command::Build(arguments) => build::run(&arguments),
+        Command::Build(arguments) => build::run(&arguments).await,
         Command::Migrate(arguments) => migrate::run(&arguments).await,
         Command::Seed(arguments) => seed::run(&arguments).await,
         Command::Sweep(arguments) => sweep::run(&arguments).await,
+        Command::Generate(arguments) => generate::run(&arguments),
     }
 }
 
@@ -50,11 +66,11 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(run(cli.command));
+    let result = runtime.block_on(run(cli.command));
     apt::wait_until_idle();
-    // A build that nobody waits for any more must not hold us up; it ends with this process.
+    // Does not wait for blocking tasks whose result nobody needs after Ctrl-C.
     runtime.shutdown_background();
-    match ended {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("Error: {error:#}");

@@ -30,7 +30,7 @@ pub struct Config {
 impl Config {
     async fn load() -> Result<Self, Error> {
         Ok(Self {
-            database: Database::from_variable().await?,
+            database: Database::from_variables().await?,
             redis_url: Secret::new(variable("redis_url").await?),
             keys: Keys::get().await?,
             register_limit: limit("register_limit").await?,

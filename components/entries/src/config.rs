@@ -10,7 +10,8 @@ use thought_diary::{
     session::{Keys, bearer_token},
 };
 
-use crate::sentiment;
+/// Time that the sentiment component gets in addition to the model's timeout.
+const SENTIMENT_MARGIN: Duration = Duration::from_secs(2);
 
 /// The settings, loaded once per instance.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ impl Config {
     async fn load() -> Result<Self, Error> {
         let sweep_token = variable("sweep_token").await?;
         Ok(Self {
-            database: Database::from_variable().await?,
+            database: Database::from_variables().await?,
             keys: Keys::get().await?,
             sweep_token: (!sweep_token.is_empty()).then(|| Secret::new(sweep_token)),
             model_timeout: milliseconds("github_timeout_ms").await?,
@@ -38,10 +39,15 @@ impl Config {
 }
 
 impl Config {
+    /// Returns the timeout of a call of the sentiment component.
+    pub fn sentiment_timeout(&self) -> Duration {
+        self.model_timeout + SENTIMENT_MARGIN
+    }
+
     /// Returns how long the sweep leaves an entry to the request that stores it.
     pub fn analysis_lease(&self, calls_model: bool) -> Duration {
         match calls_model {
-            true => self.model_timeout + 2 * sentiment::MARGIN,
+            true => 2 * self.sentiment_timeout(),
             false => Duration::ZERO,
         }
     }

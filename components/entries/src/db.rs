@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
 use thought_diary::{
     Error,
     analysis::{Analysis, Fallback},
@@ -18,11 +16,13 @@ use crate::{
     conditional::Tagged,
     entry::{Content, Id},
     sentiment::Failure,
-    trend::{INVALID_TIME_ZONE, Trend, TrendQuery},
 };
 
 mod list;
+mod stats;
+
 pub use list::list;
+pub use stats::{stats, trend};
 
 /// A text to store, with what is known about it before the model is called.
 pub struct Draft<'a> {
@@ -240,74 +240,6 @@ pub async fn for_analysis(
     Ok(ForAnalysis {
         content: Content::from_database(row.get("content")?),
         is_failed: row.get("is_failed")?,
-    })
-}
-
-/// The numbers of a user's entries.
-#[derive(Serialize)]
-pub struct Totals {
-    total_entries: i64,
-    positive_entries: i64,
-    negative_entries: i64,
-    neutral_entries: i64,
-}
-
-/// Returns the user's totals.
-///
-/// # Errors
-/// `token_revoked` when the session is not active.
-pub async fn stats(database: &Database, session: &Session) -> Result<Totals, Error> {
-    // Aggregates return a row also for users who have no entries yet.
-    let statement = session.statement(format!(
-        "-- entries::db::stats()
-        select
-            coalesce(sum(total_entries), 0)::bigint as total,
-            coalesce(sum(positive_entries), 0)::bigint as positive,
-            coalesce(sum(negative_entries), 0)::bigint as negative
-        from user_stats where user_id = $user_id
-        having {SESSION_IS_ACTIVE}"
-    ));
-    let row = database.row(statement).await?.ok_or(Error::TokenRevoked)?;
-    let (total, positive, negative) = (
-        row.get("total")?,
-        row.get("positive")?,
-        row.get("negative")?,
-    );
-    Ok(Totals {
-        total_entries: total,
-        positive_entries: positive,
-        negative_entries: negative,
-        neutral_entries: total - positive - negative,
-    })
-}
-
-/// Counts the user's entries per period of time.
-///
-/// # Errors
-/// `token_revoked`; `validation_error` for an unknown time zone.
-pub async fn trend(
-    database: &Database,
-    session: &Session,
-    query: &TrendQuery,
-) -> Result<Trend, Error> {
-    let statement = session
-        .statement(format!(
-            "-- entries::db::trend()
-            select diary_trend($user_id, $interval, $from::date, $to::date, $time_zone) as items
-            where {SESSION_IS_ACTIVE}"
-        ))
-        .bind("interval", query.interval.as_str())
-        .bind("from", query.from)
-        .bind("to", query.to)
-        .bind("time_zone", query.time_zone.as_str());
-    let row = database.row(statement).await?.ok_or(Error::TokenRevoked)?;
-    let items: Option<String> = row.get("items")?;
-    let items = items.ok_or_else(|| Error::invalid("tz", INVALID_TIME_ZONE))?;
-    Ok(Trend {
-        interval: query.interval,
-        tz: query.time_zone.clone(),
-        items: RawValue::from_string(items)
-            .map_err(|_| Error::Internal("diary_trend() did not return JSON".into()))?,
     })
 }
 

@@ -16,6 +16,7 @@ mod handlers;
 mod list_query;
 mod sentiment;
 mod sweep;
+mod totals;
 mod trend;
 
 use thought_diary::component;
@@ -31,4 +32,5 @@ component! {
     DELETE "/diaries/{id}" => handlers::delete,
     POST "/diaries/{id}/analyze" => handlers::analyze,
     POST "/internal/sweep" => sweep::sweep,
+    GET "/internal/backlog" => sweep::backlog,
 }

@@ -1,7 +1,5 @@
 //! A client of the sentiment component.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use thought_diary::{
@@ -14,9 +12,6 @@ use thought_diary::{
 use crate::{config::Config, entry::Content};
 
 const URL: &str = "http://sentiment.spin.internal/analyze";
-
-/// Time that the sentiment component gets in addition to the model's timeout.
-pub const MARGIN: Duration = Duration::from_secs(2);
 
 /// Maximum length of a response, in bytes. HTML and JSON may each escape every character of an entry.
 const RESPONSE_LIMIT: usize = 1024 * 1024;
@@ -47,7 +42,7 @@ pub async fn analyze(
         model,
     };
     let response = post(context.request_id(), &body);
-    let result = timeout(config.model_timeout + MARGIN, response)
+    let result = timeout(config.sentiment_timeout(), response)
         .await
         .unwrap_or(Err(Failure::Unavailable));
     if let Err(failure) = result {

@@ -79,6 +79,19 @@ pub async fn sweep(
     Ok(json(StatusCode::OK, &SweepResult { analyzed, waiting }))
 }
 
+/// The response of `GET /internal/backlog`.
+#[derive(Serialize)]
+struct Backlog {
+    /// Entries that are pending, counted up to 10,000.
+    waiting: i64,
+}
+
+/// `GET /internal/backlog`
+pub async fn backlog(config: &'static Config, _operator: Operator) -> Result<Response, Error> {
+    let waiting = db::count_pending(&config.database).await?;
+    Ok(json(StatusCode::OK, &Backlog { waiting }))
+}
+
 /// The outcome of analyzing one entry.
 #[derive(PartialEq)]
 enum Outcome {

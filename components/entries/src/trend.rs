@@ -1,14 +1,15 @@
 //! The query and the response of `GET /diaries/stats/trend`.
 
-use chrono::{Datelike, Duration, NaiveDate, Utc};
+use std::{collections::HashMap, iter};
+
+use chrono::{Datelike, Days, Months, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use thought_diary::{
     Error,
     http::{FromRequest, Request},
 };
 
-use crate::list_query::Parameters;
+use crate::{list_query::Parameters, totals::Totals};
 
 /// Maximum number of periods in a response: more than ten years of days.
 const MAX_PERIODS: i64 = 4000;
@@ -18,10 +19,10 @@ const MAX_PERIODS: i64 = 4000;
 pub struct TrendQuery {
     /// The length of a period.
     pub interval: Interval,
-    /// The first date that is counted, in the time zone.
-    pub from: NaiveDate,
-    /// The last date that is counted, in the time zone.
-    pub to: NaiveDate,
+    /// The first date that is counted, in the time zone. Defaults to 29 periods before `to`.
+    pub from: Option<NaiveDate>,
+    /// The last date that is counted, in the time zone. Defaults to today.
+    pub to: Option<NaiveDate>,
     /// An IANA time zone, such as `Europe/Berlin`, not checked yet.
     pub time_zone: String,
 }
@@ -57,6 +58,16 @@ impl Interval {
         }
     }
 
+    /// Returns the first date of the period after the one that begins at `start`.
+    fn next(self, start: NaiveDate) -> Option<NaiveDate> {
+        match self {
+            Self::Day => start.checked_add_days(Days::new(1)),
+            Self::Week => start.checked_add_days(Days::new(7)),
+            Self::Month => start.checked_add_months(Months::new(1)),
+        }
+    }
+
+    /// Returns the minimum number of days of a period.
     fn days(self) -> i64 {
         match self {
             Self::Day => 1,
@@ -67,14 +78,51 @@ impl Interval {
 }
 
 /// The response: every period from first to last, including those without entries.
-#[derive(Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct Trend {
-    /// The length of a period.
-    pub interval: Interval,
+    interval: Interval,
     /// The time zone in which periods begin at midnight.
-    pub tz: String,
-    /// The periods, oldest first, as the function `diary_trend` builds them.
-    pub items: Box<RawValue>,
+    tz: String,
+    /// The periods, oldest first.
+    items: Vec<Period>,
+}
+
+/// The numbers of entries that were created in a period.
+#[derive(Debug, PartialEq, Serialize)]
+struct Period {
+    /// The first date of the period.
+    start: NaiveDate,
+    #[serde(flatten)]
+    totals: Totals,
+}
+
+impl Trend {
+    /// Lists the periods from the one that begins at `first_start` to the one that contains `last_date`.
+    ///
+    /// `counted` has the periods with entries, oldest first.
+    ///
+    /// # Errors
+    /// The first error of `counted`.
+    pub fn new(
+        query: &TrendQuery,
+        first_start: NaiveDate,
+        last_date: NaiveDate,
+        counted: impl Iterator<Item = Result<(NaiveDate, Totals), Error>>,
+    ) -> Result<Self, Error> {
+        let counted: HashMap<NaiveDate, Totals> = counted.collect::<Result<_, _>>()?;
+        let starts = iter::successors(Some(first_start), |start| query.interval.next(*start));
+        let items = starts
+            .take_while(|start| *start <= last_date)
+            .map(|start| Period {
+                start,
+                totals: counted.get(&start).copied().unwrap_or_default(),
+            });
+        Ok(Self {
+            interval: query.interval,
+            tz: query.time_zone.clone(),
+            items: items.collect(),
+        })
+    }
 }
 
 impl FromRequest for TrendQuery {
@@ -84,7 +132,7 @@ impl FromRequest for TrendQuery {
 }
 
 impl TrendQuery {
-    /// Parses the query. Defaults to the 30 periods up to today.
+    /// Parses the query.
     ///
     /// # Errors
     /// `validation_error` for parameters that are invalid or occur twice, and for more than 4,000 periods.
@@ -96,19 +144,17 @@ impl TrendQuery {
         let interval = parameters.parse("interval", "must be day, week or month", Interval::parse);
         let interval = interval.unwrap_or(Interval::Day);
         let date = "must be a date such as 2026-01-31";
-        let to = parameters.parse("to", date, parse_date).unwrap_or(today);
+        let to = parameters.parse("to", date, parse_date);
         let from = parameters.parse("from", date, parse_date);
-        let from = from.unwrap_or_else(|| {
-            to.checked_sub_signed(Duration::days(30 * interval.days()))
-                .unwrap_or(to)
-        });
         let time_zone = parameters.parse("tz", INVALID_TIME_ZONE, |text| {
             let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte);
             ((1..=64).contains(&text.len()) && text.bytes().all(is_name)).then(|| text.to_owned())
         });
         parameters.finish()?;
-        let periods = (to - from).num_days() / interval.days();
-        if !(0..=MAX_PERIODS).contains(&periods) {
+        // Today's date in the time zone is at most one day from the date in UTC.
+        let days = from.map(|from| to.unwrap_or(today + Days::new(1)) - from);
+        let periods = days.map_or(0, |days| days.num_days() / interval.days());
+        if days.is_some_and(|days| days < TimeDelta::zero()) || periods > MAX_PERIODS {
             return Err(Error::invalid(
                 "from",
                 "must be before to, and at most 4000 periods earlier",
@@ -146,14 +192,39 @@ mod tests {
     }
 
     #[test]
-    fn defaults_to_thirty_periods_in_utc() {
+    fn defaults_to_days_in_utc() {
         assert_eq!(
-            parse("interval=week"),
+            parse("to=2026-11-25"),
             Ok(TrendQuery {
-                interval: Interval::Week,
-                from: date("2026-04-29"),
-                to: date("2026-11-25"),
+                interval: Interval::Day,
+                from: None,
+                to: Some(date("2026-11-25")),
                 time_zone: "UTC".into(),
+            })
+        );
+    }
+
+    #[test]
+    fn adds_periods_without_entries() {
+        let query = parse("interval=month").expect("is valid");
+        let february = (date("2026-02-01"), Totals::new(3, 2, 1));
+        let trend = Trend::new(
+            &query,
+            date("2026-01-01"),
+            date("2026-03-15"),
+            [Ok(february)].into_iter(),
+        );
+        let items = trend.map(|trend| trend.items).expect("is valid");
+        let expected = [
+            ("2026-01-01", Totals::default()),
+            ("2026-02-01", Totals::new(3, 2, 1)),
+            ("2026-03-01", Totals::default()),
+        ];
+        assert_eq!(
+            items,
+            expected.map(|(start, totals)| Period {
+                start: date(start),
+                totals
             })
         );
     }
@@ -163,7 +234,8 @@ mod tests {
         for (query, field) in [
             ("interval=year", "interval"),
             ("from=now", "from"),
-            ("from=2026-11-26", "from"),
+            ("from=2026-11-27", "from"),
+            ("from=2026-02-02&to=2026-02-01", "from"),
             ("from=2000-01-01", "from"),
             ("to=2026-02-30", "to"),
             ("tz=Mars Base", "tz"),

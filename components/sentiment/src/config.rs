@@ -1,4 +1,4 @@
-//! The settings of this component.
+//! Settings of this component.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -11,36 +11,36 @@ use thought_diary::{
     digest::hex,
 };
 
-/// The longest that marks are kept.
-const LONGEST_TTL: Duration = Duration::from_secs(3650 * 86_400);
+/// Largest value of `sentiment_cache_ttl`.
+const MAX_CACHE_TTL: Duration = Duration::from_secs(3650 * 86_400);
 
-/// A chat-completions server and how to ask it.
+/// A chat-completions server and the settings for calling it.
 #[derive(Debug)]
-pub struct Model {
+pub struct ModelConfig {
     /// `github_models_host` and `github_models_path`.
     pub url: Uri,
     /// `github_model_name`.
     pub name: String,
-    /// The header that `github_auth_style` asks for, with `github_token`; its `Debug` does not show the token.
+    /// The header of `github_auth_style` with `github_token` as its value, which `Debug` does not show.
     pub auth: (HeaderName, HeaderValue),
-    /// `github_timeout_ms`: how long everything may take, up to the last byte of the answer.
+    /// `github_timeout_ms`: time limit of an analysis by the model, from the lookup in Redis to the reply's last byte.
     pub timeout: Duration,
     /// `redis_url`.
     pub redis_url: Secret,
-    /// `sentiment_cache_ttl`: how long marks are kept; `None` when they are not.
+    /// `sentiment_cache_ttl`: lifetime of cached marks; `None` if the cache is off.
     pub cache_ttl: Option<Duration>,
-    /// Under which the instances share in Redis what they know of this model. With any other setting above it is another.
-    pub memory_key: String,
+    /// Redis key of the shared model state; derived from URL, model and authorization header.
+    pub state_key: String,
 }
 
-impl Model {
-    /// The model of this instance; `None` when there is no token: then nobody is asked.
+impl ModelConfig {
+    /// Returns the settings, loaded once per instance; `None` without `github_token`, which turns the model off.
     ///
     /// # Errors
-    /// `service_unavailable` when a variable makes no sense.
+    /// `service_unavailable` if a variable is invalid.
     pub async fn get() -> Result<Option<&'static Self>, Error> {
-        static MODEL: OnceLock<Option<Model>> = OnceLock::new();
-        Ok(once(&MODEL, Self::load()).await?.as_ref())
+        static CONFIG: OnceLock<Option<ModelConfig>> = OnceLock::new();
+        Ok(once(&CONFIG, Self::load()).await?.as_ref())
     }
 
     async fn load() -> Result<Option<Self>, Error> {
@@ -73,14 +73,17 @@ impl Model {
             return Ok(None);
         }
         let auth = style.header(&token).ok_or_else(|| {
-            Error::invalid_setting("github_token", "holds characters that no header can carry")
+            Error::invalid_setting(
+                "github_token",
+                "contains characters that are invalid in a header",
+            )
         })?;
         let name = parsed("github_model_name", "the name of a model", |name| {
             (!name.is_empty()).then(|| name.to_owned())
         })
         .await?;
         Ok(Some(Self {
-            memory_key: memory_key(&url, &name, &auth),
+            state_key: state_key(&url, &name, &auth),
             url,
             name,
             auth,
@@ -91,8 +94,8 @@ impl Model {
     }
 }
 
-/// Tells settings apart without telling the token, which is the key of the digest.
-fn memory_key(url: &Uri, name: &str, (header, token): &(HeaderName, HeaderValue)) -> String {
+/// Returns a key that differs for each combination of these settings and does not reveal the token.
+fn state_key(url: &Uri, name: &str, (header, token): &(HeaderName, HeaderValue)) -> String {
     let mac = Hmac::<Sha256>::new_from_slice(token.as_bytes());
     let digest = mac.map(|mac| {
         let mac = mac.chain_update(url.to_string()).chain_update([0]);
@@ -102,24 +105,24 @@ fn memory_key(url: &Uri, name: &str, (header, token): &(HeaderName, HeaderValue)
             .chain_update(header))
     });
     let digest = digest.unwrap_or_default();
-    // One slot of a Redis cluster with the marks.
+    // The hash tag puts the state into the same slot of a Redis cluster as the cached marks.
     format!(
         "{{sentiment}}:model:{}",
         digest.get(..16).unwrap_or_default()
     )
 }
 
-/// `off`, or a time.
+/// Parses `off` or a duration.
 fn parse_ttl(value: &str) -> Option<Option<Duration>> {
     match value {
         "off" => Some(None),
         time => parse_duration(time)
-            .filter(|ttl| *ttl <= LONGEST_TTL)
+            .filter(|ttl| *ttl <= MAX_CACHE_TTL)
             .map(Some),
     }
 }
 
-/// A scheme and a host, and perhaps a port, as `allowed_outbound_hosts` takes them.
+/// Returns whether `host` is a scheme and a host with an optional port, the form that `allowed_outbound_hosts` requires.
 fn is_address(host: &str) -> bool {
     host.parse::<Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
@@ -128,7 +131,7 @@ fn is_address(host: &str) -> bool {
     })
 }
 
-/// `github_auth_style`.
+/// Header that carries the token: `github_auth_style`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum AuthStyle {
     Bearer,
@@ -160,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_style_has_its_header_and_shows_no_token() {
+    fn each_style_has_its_header_and_hides_the_token() {
         let (name, value) = AuthStyle::Bearer.header("s3cret").expect("a header");
         assert_eq!(
             (name.as_str(), value.as_bytes()),
@@ -176,10 +179,10 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_of_a_model_has_its_own_memory_and_no_token_in_it() {
+    fn the_state_key_differs_for_each_setting_and_hides_the_token() {
         let key = |url: &str, name: &str, style: AuthStyle, token: &str| {
             let url = url.parse().expect("a URL");
-            memory_key(&url, name, &style.header(token).expect("a header"))
+            state_key(&url, name, &style.header(token).expect("a header"))
         };
         let url = "https://models.example/v1";
         let keys = [
@@ -202,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_kept_for_a_time_or_not_at_all() {
+    fn parses_the_lifetime_of_cached_marks() {
         assert_eq!(parse_ttl("off"), Some(None));
         assert_eq!(parse_ttl("90s"), Some(Some(Duration::from_secs(90))));
         for bad in ["", "0d", "never", "3651d"] {
@@ -211,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_a_scheme_and_a_host() {
+    fn accepts_a_scheme_and_a_host_as_the_address() {
         for good in [
             "https://models.github.ai",
             "http://127.0.0.1:8080",

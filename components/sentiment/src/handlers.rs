@@ -1,4 +1,4 @@
-//! What the routes do.
+//! Request handlers.
 
 use http::StatusCode;
 use thought_diary::{
@@ -8,31 +8,37 @@ use thought_diary::{
     response::json,
 };
 
-use crate::{ask::marks, config::Model, lexicon, markup::render};
+use crate::{config::ModelConfig, lexicon, markup::render, model};
 
-/// `POST /analyze`: marks a text by the model, or by the lexicon if the model is not available.
+/// `POST /analyze`: returns the text with its phrases marked by the model, or by the lexicon as the fallback.
 pub async fn analyze(context: Context, body: Body) -> Result<Response, Error> {
     let AnalyzeRequest {
         text,
         cache_key,
         model: model_use,
     } = body.json().await?;
-    let marks = match Model::get().await? {
-        Some(_) if model_use == ModelUse::CachedOnly => Err(Fallback::Pending),
-        Some(model) => marks(&context, model, &text, cache_key.as_deref()).await,
-        None => Err(Fallback::NoModel),
+    let cache_key = cache_key.as_deref();
+    let marks = match (ModelConfig::get().await?, model_use) {
+        (None, _) => Err(Fallback::NoModel),
+        (Some(config), ModelUse::CachedOnly) => {
+            let cached = model::cached_marks(&context, config, &text, cache_key).await;
+            cached.ok_or(Fallback::Pending)
+        }
+        (Some(config), ModelUse::Call) => model::analyze(&context, config, &text, cache_key).await,
     };
     let (marks, analyzed_by, fallback) = match marks {
         Ok(marks) => (marks, Analyzer::Model, None),
         Err(fallback) => (lexicon::analyze(&text), Analyzer::Lexicon, Some(fallback)),
     };
     let markup = render(&text, &marks);
-    let analysis = Analysis {
-        analyzed_content: markup.analyzed_content,
-        positive_count: markup.positive_count as i32,
-        negative_count: markup.negative_count as i32,
-        analyzed_by,
-        fallback,
-    };
-    Ok(json(StatusCode::OK, &analysis))
+    Ok(json(
+        StatusCode::OK,
+        &Analysis {
+            analyzed_content: markup.html,
+            positive_count: markup.positive_count,
+            negative_count: markup.negative_count,
+            analyzed_by,
+            fallback,
+        },
+    ))
 }

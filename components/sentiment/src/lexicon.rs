@@ -1,16 +1,23 @@
-//! Marks the words of a text that carry a feeling, by word list and rules, with no help from outside.
+//! Marks the emotional phrases of a text by tables of words and grammatical rules, without a model.
+//!
+//! [`tokens`] splits the text and looks up each word. [`feelings`] finds the words and phrases that express a feeling.
+//! [`negation`], [`hypothetical`], [`sarcasm`] and [`scoring`] then adjust, drop or negate these.
 
+mod context;
 mod feelings;
-mod irony;
+mod forms;
+mod hypothetical;
 #[cfg(test)]
-mod labelled;
+mod labeled;
 mod language;
-mod needs;
-mod reach;
+mod negation;
+mod preceding;
+mod sarcasm;
+mod scoring;
 mod tables;
 mod tokens;
-mod weight;
-mod words;
+mod word;
+mod word_set;
 
 use std::ops::Range;
 
@@ -18,25 +25,23 @@ use crate::markup::{Mark, Polarity};
 use feelings::Feeling;
 use tokens::{Kind, Token};
 
-/// The marks of `text`, in order and apart from each other, on word boundaries.
+/// Returns the marks of `text`, in order, on word boundaries and without overlaps.
 ///
-/// English is understood; sentences in another language are marked for their
-/// emoji only. Where feelings contradict each other and one side outweighs the
-/// other, the faintest marks of the lighter side are left out, so that counting
-/// marks gives the polarity of the whole.
+/// Only English is supported; in sentences of other languages only emoji and emoticons are marked. If one polarity
+/// prevails, weak marks of the other are omitted, so that the number of marks shows the polarity of the whole text.
 pub fn analyze(text: &str) -> Vec<Mark> {
     let tokens = tokens::tokenize(text);
-    let muted = language::not_english(&tokens);
-    let mut feelings = feelings::find(text, &tokens, &muted);
-    reach::apply(&tokens, &mut feelings);
-    irony::see_through(&tokens, &mut feelings);
-    weight::emphasise(text, &tokens, &mut feelings);
-    weight::contrast(&tokens, &mut feelings);
-    weight::settle(&mut feelings);
+    let foreign = language::foreign_tokens(&tokens);
+    let mut feelings = feelings::find(text, &tokens, &foreign);
+    negation::apply(&tokens, &mut feelings);
+    sarcasm::apply(&tokens, &mut feelings);
+    scoring::emphasize(text, &tokens, &mut feelings);
+    scoring::contrast(&tokens, &mut feelings);
+    scoring::settle(&mut feelings);
     marks(&tokens, &feelings)
 }
 
-/// Whether `text` is an emoticon, such as `:)`, that carries a feeling.
+/// Returns whether `text` is an emoticon that expresses a feeling, such as `:)`.
 pub fn is_emoticon(text: &str) -> bool {
     text.is_ascii() && tables::symbol(text).is_some()
 }
@@ -45,17 +50,17 @@ fn marks(tokens: &[Token<'_>], feelings: &[Feeling]) -> Vec<Mark> {
     let mut marks: Vec<Mark> = Vec::with_capacity(feelings.len());
     let mut previous: Option<&Feeling> = None;
     for feeling in feelings {
-        let free = previous.map_or(0, |previous| previous.last + 1);
-        let Some(range) = extent(tokens, feeling, free) else {
+        let unmarked = previous.map_or(0, |previous| previous.last + 1);
+        let Some(range) = mark_range(tokens, feeling, unmarked) else {
             continue;
         };
-        let polarity = if feeling.strength > 0.0 {
+        let polarity = if feeling.score > 0.0 {
             Polarity::Positive
         } else {
             Polarity::Negative
         };
         let joined = marks.last_mut().filter(|mark| {
-            // A row of emoji is one feeling.
+            // Adjacent emoji become one mark.
             mark.polarity == polarity
                 && mark.range.end == range.start
                 && [Some(feeling), previous]
@@ -77,14 +82,16 @@ fn is_symbol(tokens: &[Token<'_>], feeling: &Feeling) -> bool {
     matches!(first, Some(Kind::Symbol(_)))
 }
 
-/// How many words a mark may take in between a negation and its feeling.
-const NEAR: usize = 5;
+/// Most tokens between a negation and its feeling, the feeling included, for a mark to start at the negation.
+const NEGATION_DISTANCE: usize = 5;
 
-/// From the negation, when it stands near, to the end of the feeling.
-fn extent(tokens: &[Token<'_>], feeling: &Feeling, free: usize) -> Option<Range<usize>> {
+/// Returns the range of a feeling's mark. It includes the negation if that is near, and neither marked nor before
+/// the token `unmarked`.
+fn mark_range(tokens: &[Token<'_>], feeling: &Feeling, unmarked: usize) -> Option<Range<usize>> {
     let negation = feeling
         .negation
-        .filter(|at| *at >= free && *at < feeling.first && feeling.first - at <= NEAR);
+        .filter(|at| (unmarked..feeling.first).contains(at))
+        .filter(|at| feeling.first - at <= NEGATION_DISTANCE);
     let first = tokens.get(negation.unwrap_or(feeling.first))?;
     let last = tokens.get(feeling.last)?;
     Some(first.range.start..last.range.end)
@@ -94,7 +101,7 @@ fn extent(tokens: &[Token<'_>], feeling: &Feeling, free: usize) -> Option<Range<
 mod tests {
     use super::*;
 
-    /// The text with its marks as `[+…]` and `[-…]`.
+    /// Returns the text with its marks as `[+…]` and `[-…]`.
     fn marked(text: &str) -> String {
         let (mut marked, mut done) = (String::new(), 0);
         for mark in analyze(text) {
@@ -113,7 +120,7 @@ mod tests {
         marked + &text[done..]
     }
 
-    /// Each line is what `marked` gives for itself without its marks.
+    /// Asserts that each line, without its marks, gets exactly these marks.
     fn assert_marked(lines: &[&str]) {
         for line in lines {
             assert_eq!(
@@ -124,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_feel_are_marked_and_nothing_else() {
+    fn marks_only_words_of_feeling() {
         assert_marked(&[
             "I had a [+wonderful] day at the beach.",
             "The concert was cancelled. [-Disappointed] and [-lonely] tonight."
@@ -135,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_negation_turns_its_feeling_round_and_is_part_of_the_mark() {
+    fn a_negation_negates_its_feeling_and_is_part_of_the_mark() {
         assert_marked(&[
             "I'm [-not happy] about it.",
             "It [-isn’t very good].",
@@ -152,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn not_every_negation_negates() {
+    fn idiomatic_negations_do_not_negate() {
         assert_marked(&[
             "I couldn't be [+happier]!",
             "Never felt [+better].",
@@ -166,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_wished_for_is_not_felt() {
+    fn wishes_are_not_feelings() {
         assert_marked(&[
             "I hope it is better tomorrow.",
             "It would be nice to go.",
@@ -178,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_but_counts_more() {
+    fn the_clause_after_but_counts_more() {
         assert_marked(&[
             "I was so [+happy] today, but the train was [-awful].",
             "I [+love] my job but I [-hate] Mondays.",
@@ -190,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn words_with_two_meanings_need_their_company() {
+    fn ambiguous_words_need_their_context() {
         assert_marked(&[
             "I [+like] the flat, but it looks like rain.",
             "Everyone was so [+kind], the kind of people one meets there.",
@@ -203,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn emoji_and_emoticons_are_marked_in_any_language() {
+    fn marks_emoji_and_emoticons_in_any_language() {
         assert_marked(&[
             "See you at 8 [+:)]",
             "Montag [-😭😭😭]",
@@ -213,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn phrases_are_marked_as_a_whole() {
+    fn marks_phrases_as_a_whole() {
         assert_marked(&[
             "I'm [+looking forward to] it.",
             "She [-let me down].",
@@ -223,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn praise_alone_before_bad_news_is_none() {
+    fn isolated_praise_before_bad_news_is_sarcasm() {
         assert_marked(&[
             "[-Brilliant]. The car has [-broken down].",
             "[-Great], I [-failed] again.",
@@ -234,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_titles_feel_nothing() {
+    fn ignores_names_and_titles() {
         assert_marked(&[
             "Had lunch with Joy and her brother.",
             "We are reading Crime and Punishment at school.",
@@ -246,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_with_words_of_feeling_are_facts() {
+    fn ignores_words_of_feeling_in_factual_phrases() {
         assert_marked(&[
             "We saw a killer whale during happy hour.",
             "My great-grandmother went to the pain clinic.",
@@ -256,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_negation_reaches_the_whole_of_a_list() {
+    fn a_negation_applies_to_a_whole_list() {
         assert_marked(&[
             "It was [-not warm], [-funny] or [-happy].",
             "[+Not a single argument] all day.",
@@ -285,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_mixed_entry_the_english_sentences_are_marked() {
+    fn marks_the_english_sentences_of_a_mixed_text() {
         assert_marked(&[
             "I had a [+wonderful] day. Die Kinder sind mit der Oma im Bad und sehr lieb.",
             "Je suis allé au marché avec ma sœur, il y avait du pain. Then I felt [-sad].",
@@ -293,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_and_oddest_texts_are_done_quickly() {
+    fn analyzes_long_repetitive_texts_in_linear_time() {
         let start = std::time::Instant::now();
         for piece in [
             "but ",

@@ -1,4 +1,7 @@
-//! Marks the emotional phrases of a text; reachable from other components only.
+//! Private component that marks the emotional phrases of a text.
+//!
+//! `POST /analyze` takes a text and returns it as HTML with positive and negative phrases marked. The
+//! [`model`] finds the phrases where one is configured and reachable, the built-in [`lexicon`] otherwise.
 
 // A panic ends all requests of the instance, up to 16.
 #![deny(
@@ -8,15 +11,13 @@
     clippy::unwrap_used
 )]
 
-mod ask;
-mod cache;
-mod circuit;
 mod config;
 mod handlers;
 mod lexicon;
 mod markup;
-mod memory;
-mod provider;
+mod model;
+#[cfg(test)]
+mod round_trip;
 
 use thought_diary::component;
 

@@ -42,7 +42,7 @@ impl FromRequest for &'static Config {
         static CONFIG: OnceLock<Config> = OnceLock::new();
         once(&CONFIG, async {
             Ok(Config {
-                database: Database::from_variable().await?,
+                database: Database::from_variables().await?,
                 redis_url: Secret::new(variable("redis_url").await?),
             })
         })

@@ -1,4 +1,4 @@
-//! A model server that answers at once, so that creating an entry is measured and not the model.
+//! A stand-in for the model that responds at once, so that creating an entry is measured and not the model.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
 
-/// The running server, ended when dropped.
+/// The running server, stopped when dropped.
 pub struct Model {
     address: SocketAddr,
     serving: AbortHandle,
@@ -22,9 +22,6 @@ pub struct Model {
 
 impl Model {
     /// Starts it on a free port of 127.0.0.1.
-    ///
-    /// # Errors
-    /// When there is none.
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
@@ -35,7 +32,7 @@ impl Model {
         })
     }
 
-    /// Where it is reached, such as `http://127.0.0.1:40000`.
+    /// Returns its URL, such as `http://127.0.0.1:40000`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -48,19 +45,19 @@ impl Drop for Model {
 }
 
 async fn serve(listener: TcpListener, completion: Bytes) {
-    // Its connections end with it.
+    // Dropping the set closes all connections.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        // A small answer must not wait for the acknowledgement of the one before.
+        // Otherwise Nagle's algorithm delays a small response until the one before is acknowledged.
         let _ = stream.set_nodelay(true);
         let completion = completion.clone();
-        let service = service_fn(move |request| answer(request, completion.clone()));
+        let service = service_fn(move |request| respond(request, completion.clone()));
         connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn answer(
+async fn respond(
     request: Request<Incoming>,
     completion: Bytes,
 ) -> Result<Response<Full<Bytes>>, hyper::Error> {
@@ -71,7 +68,7 @@ async fn answer(
     Ok(response)
 }
 
-/// A chat completion that names one phrase of each kind.
+/// Returns a chat completion with one phrase of each kind.
 fn completion() -> Bytes {
     let found = json!({ "positive": ["lovely"], "negative": ["awful"] });
     let message = json!({ "role": "assistant", "content": found.to_string() });

@@ -1,27 +1,27 @@
-//! What was measured, as Markdown.
+//! The measurements as a Markdown document.
 
 use std::fmt::Write;
 
-use super::load::Figures;
+use testbed::load::Measurement;
 
-/// Something to reach.
+/// A goal, and the measured value.
 pub struct Goal {
-    /// What is measured, with its unit where it is no ratio.
+    /// What is measured, with its unit unless it is a ratio.
     pub what: String,
-    /// What came out.
+    /// The measured value.
     pub value: f64,
-    /// What it should be.
+    /// The goal.
     pub bound: Bound,
-    /// Failed requests in the measurements that it comes from. With one, it is not reached.
+    /// Failed requests in the measurements. With one, the goal is missed.
     pub errors: u64,
 }
 
-/// Where a value should be.
+/// The range of a value that reaches a goal.
 #[derive(Clone, Copy)]
 pub enum Bound {
-    /// So much or more.
+    /// At least this.
     AtLeast(f64),
-    /// So much or less.
+    /// At most this.
     AtMost(f64),
 }
 
@@ -51,52 +51,62 @@ impl Goal {
     }
 }
 
-/// All of it.
+/// All measurements and goals.
 pub struct Report {
     machine: String,
     seconds: u64,
     rounds: u32,
-    figures: String,
+    rows: String,
     goals: String,
 }
 
 impl Report {
-    /// Begins a report of rounds that last so many seconds each; `machine` says in sentences where.
+    /// Returns an empty report. `machine` describes the machine in sentences, `seconds` is the length of a round.
     pub fn new(machine: String, seconds: u64, rounds: u32) -> Self {
         Self {
             machine,
             seconds,
             rounds,
-            figures: String::new(),
+            rows: String::new(),
             goals: String::new(),
         }
     }
 
-    /// Adds figures, named by what they are of.
-    pub fn row(&mut self, name: &str, connections: u32, figures: &Figures) {
-        let Figures {
+    /// Adds a measurement.
+    pub fn row(&mut self, name: &str, connections: u32, measurement: &Measurement) {
+        let Measurement {
             rate,
             p50,
             p99,
             errors,
             memory,
             ..
-        } = figures;
-        // Logins come by the dozen, answers to /health by the thousand.
+        } = measurement;
+        // There are dozens of logins a second, and thousands of responses to /health.
         let decimals = usize::from(*rate < 100.0);
         let memory = memory / 1024;
         let _ = writeln!(
-            self.figures,
+            self.rows,
             "| {name} | {connections} | {rate:.decimals$} | {p50:.1} | {p99:.1} | {memory} | {errors} |"
         );
     }
 
-    /// Adds something to reach.
+    /// Adds the goal that the rate is at least this part of another.
+    pub fn rate_goal(&mut self, what: &str, ours: &Measurement, other: &Measurement, least: f64) {
+        self.goal(Goal {
+            what: what.to_owned(),
+            value: ours.rate / other.rate,
+            bound: Bound::AtLeast(least),
+            errors: ours.errors + other.errors,
+        });
+    }
+
+    /// Adds a goal.
     pub fn goal(&mut self, goal: Goal) {
         let _ = writeln!(self.goals, "{}", goal.line());
     }
 
-    /// The document.
+    /// Returns the document.
     pub fn markdown(&self) -> String {
         format!(
             "# Benchmark\n\nWritten by `cargo xtask bench`. {}\n\n\
@@ -107,7 +117,7 @@ impl Report {
             | | connections | requests/s | p50, ms | p99, ms | memory, MiB | errors |\n\
             |---|---:|---:|---:|---:|---:|---:|\n{}\n\
             ## Goals\n\n| | measured | goal | reached |\n|---|---:|---:|---|\n{}",
-            self.machine, self.rounds, self.seconds, self.figures, self.goals
+            self.machine, self.rounds, self.seconds, self.rows, self.goals
         )
     }
 }
@@ -126,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_goal_is_reached_at_its_bound_and_without_errors() {
+    fn a_goal_is_reached_at_its_bound_without_errors() {
         assert!(goal(0.85, Bound::AtLeast(0.85), 0).is_reached());
         assert!(!goal(0.84, Bound::AtLeast(0.85), 0).is_reached());
         assert!(goal(1.2, Bound::AtMost(1.2), 0).is_reached());
@@ -136,8 +146,8 @@ mod tests {
     }
 
     #[test]
-    fn the_tables_show_figures_and_goals() {
-        let figures = Figures {
+    fn shows_measurements_and_goals() {
+        let measurement = Measurement {
             rate: 2345.6,
             p50: 12.34,
             p99: 56.78,
@@ -146,10 +156,10 @@ mod tests {
             memory: 280 * 1024,
         };
         let mut report = Report::new("On a machine.".into(), 6, 2);
-        report.row("list", 32, &figures);
-        let slow = Figures {
+        report.row("list", 32, &measurement);
+        let slow = Measurement {
             rate: 45.67,
-            ..figures
+            ..measurement
         };
         report.row("login", 32, &slow);
         report.goal(goal(0.956, Bound::AtLeast(0.9), 0));

@@ -1,58 +1,58 @@
-//! Precision, recall and the like, from what was labelled and what was read.
+//! Accuracy, precision, recall and F1, computed from pairs of a label and a result.
 
-use super::labelled::Polarity;
+use super::labeled::Polarity;
 
-/// How often each label was read as what.
+/// A confusion matrix.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
-    /// By label, then by what was read, both in the order of [`Polarity::ALL`].
+    /// Number of sentences by label, then by result, both in the order of [`Polarity::ALL`].
     counts: [[u32; 3]; 3],
 }
 
 impl FromIterator<(Polarity, Polarity)> for Metrics {
-    /// From pairs of label and what was read.
+    /// Counts pairs of label and result.
     fn from_iter<I: IntoIterator<Item = (Polarity, Polarity)>>(pairs: I) -> Self {
         let mut metrics = Self::default();
-        for (label, read) in pairs {
-            metrics.counts[label as usize][read as usize] += 1;
+        for (label, result) in pairs {
+            metrics.counts[label as usize][result as usize] += 1;
         }
         metrics
     }
 }
 
 impl Metrics {
-    /// The number of sentences.
+    /// Returns the number of sentences.
     pub fn total(&self) -> u32 {
         self.counts.as_flattened().iter().sum()
     }
 
-    /// The share that was read as labelled; not a number without sentences.
+    /// Returns the share of sentences with the right result; NaN without sentences.
     pub fn accuracy(&self) -> f64 {
         let right: u32 = (0..3).map(|class| self.counts[class][class]).sum();
         ratio(right, self.total())
     }
 
-    /// Of what was read so, the share that is; not a number where nothing was.
+    /// Returns the share of the results of this class that are right; NaN without such results.
     pub fn precision(&self, class: Polarity) -> f64 {
-        let read = self.counts.iter().map(|label| label[class as usize]).sum();
-        ratio(self.right(class), read)
+        let results = self.counts.iter().map(|label| label[class as usize]).sum();
+        ratio(self.right(class), results)
     }
 
-    /// Of what is so, the share that was read so; not a number where nothing is.
+    /// Returns the share of the sentences of this class with the right result; NaN without such sentences.
     pub fn recall(&self, class: Polarity) -> f64 {
         ratio(self.right(class), self.counts[class as usize].iter().sum())
     }
 
-    /// The harmonic mean of precision and recall; 0 where nothing was read right.
+    /// Returns the harmonic mean of precision and recall: 0 if no result is right, NaN without sentences.
     pub fn f1(&self, class: Polarity) -> f64 {
-        if self.right(class) == 0 {
+        if self.right(class) == 0 && self.total() > 0 {
             return 0.0;
         }
         let (precision, recall) = (self.precision(class), self.recall(class));
         2.0 * precision * recall / (precision + recall)
     }
 
-    /// The mean F1 of the classes.
+    /// Returns the mean F1 of the classes.
     pub fn macro_f1(&self) -> f64 {
         Polarity::ALL
             .map(|class| self.f1(class))
@@ -75,7 +75,7 @@ mod tests {
     use super::Polarity::{Negative, Neutral, Positive};
     use super::*;
 
-    /// Of four good ones three are found; of three bad ones one, another is taken for good.
+    /// Three of four positive sentences are found, and one of three negative ones; another of these counts as positive.
     fn metrics() -> Metrics {
         let pairs = [
             (Positive, Positive),
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn each_class_has_its_precision_recall_and_f1() {
+    fn computes_precision_recall_and_f1_per_class() {
         let metrics = metrics();
         assert_eq!(metrics.precision(Positive), 0.75);
         assert_eq!(metrics.recall(Positive), 0.75);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn all_classes_weigh_the_same_in_the_macro_f1_and_all_sentences_in_the_accuracy() {
+    fn macro_f1_weights_classes_equally_and_accuracy_sentences() {
         let metrics = metrics();
         assert_eq!(metrics.total(), 8);
         assert_eq!(metrics.accuracy(), 5.0 / 8.0);
@@ -111,10 +111,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_read_has_no_precision_and_an_f1_of_zero() {
+    fn a_class_without_results_has_no_precision_and_an_f1_of_0() {
         let metrics: Metrics = [(Positive, Neutral)].into_iter().collect();
         assert!(metrics.precision(Positive).is_nan());
         assert_eq!(metrics.f1(Positive), 0.0);
         assert_eq!(metrics.macro_f1(), 0.0);
+    }
+    #[test]
+    fn without_sentences_nothing_is_a_number() {
+        let metrics = Metrics::default();
+        assert!(metrics.f1(Positive).is_nan() && metrics.macro_f1().is_nan());
     }
 }

@@ -1,36 +1,33 @@
-//! What the service makes of the sentences: each is written as a diary.
+//! The sentiment that the service finds in the sentences, each written as a diary.
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::{Value, json};
+use serde_json::Value;
+use testbed::api::User;
+use testbed::environment::Environment;
+use testbed::progress::Progress;
+use testbed::runtime::{App, Kind};
 
-use super::labelled::{Polarity, Sentence};
-use crate::client::Call;
-use crate::progress::Progress;
-use crate::runtime::{App, Kind};
-use crate::stage::Servers;
+use super::labeled::{Polarity, Sentence};
 
-/// Sentences that are under way at once.
-const AT_ONCE: usize = 8;
+/// Concurrent requests.
+const CONCURRENCY: usize = 8;
 
-/// The sentiment of each sentence, in their order.
-///
-/// # Errors
-/// When the service does not start or refuses one; the message has its id, not its text.
+/// Returns the sentiment of each sentence, in the same order. Errors have a sentence's id, not its text.
 pub async fn read(
     kind: Kind,
-    servers: &Servers,
+    environment: &Environment,
     sentences: &[Sentence],
     progress: &Progress,
 ) -> Result<Vec<Polarity>> {
     let step = progress.step("Reading the sentences");
     step.announce();
-    // Without a token there is no model, so the word list reads.
-    let app = App::start(kind, servers.service(&[])?).await?;
-    let token = token(app.url()).await?;
+    // Without `github_token` there is no model, so the word list is used.
+    let app = App::start(kind, environment.service(&[])?).await?;
+    let user = User::register(app.url(), "eval@thought-diary.example", "Eval-Diary-1").await?;
     let read = stream::iter(sentences)
-        .map(|sentence| one(app.url(), &token, sentence))
-        .buffered(AT_ONCE)
+        .map(|sentence| polarity(app.url(), &user, sentence))
+        .buffered(CONCURRENCY)
         .try_collect()
         .await;
     app.stop().await;
@@ -38,22 +35,12 @@ pub async fn read(
     read
 }
 
-async fn token(url: &str) -> Result<String> {
-    let account = json!({ "email": "eval@thought-diary.example", "password": "Eval-Diary-1" });
-    Call::post("/auth/register", &account).send(url).await?;
-    let login = Call::post("/auth/login", &account).send(url).await?;
-    let token = login.get("access_token").and_then(Value::as_str);
-    Ok(token.context("the login gives no token")?.to_owned())
-}
-
-async fn one(url: &str, token: &str, sentence: &Sentence) -> Result<Polarity> {
-    let call = Call::post("/diaries", &json!({ "content": sentence.text })).with_token(token);
-    let diary = call
-        .send(url)
-        .await
-        .with_context(|| format!("the service does not take {}", sentence.id))?;
+async fn polarity(url: &str, user: &User, sentence: &Sentence) -> Result<Polarity> {
+    let Sentence { id, text, .. } = sentence;
+    let diary = user.create_diary(text).send(url).await;
+    let diary = diary.with_context(|| format!("the service refuses the sentence {id}"))?;
     let sentiment = diary.get("sentiment").and_then(Value::as_str);
     sentiment
-        .and_then(Polarity::named)
-        .with_context(|| format!("{} has no sentiment", sentence.id))
+        .and_then(Polarity::from_name)
+        .with_context(|| format!("the diary of the sentence {id} has no sentiment"))
 }

@@ -1,40 +1,44 @@
-//! What the `vaderSentiment` package makes of the sentences, in a Python environment of its own.
+//! The polarity that the Python package `vaderSentiment` finds in the sentences.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
+use testbed::progress::Progress;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use super::labelled::{Polarity, Sentence};
-use crate::progress::Progress;
+use super::labeled::{Polarity, Sentence};
 
-/// The newest, of 2020.
+/// The newest version, of 2020.
 pub const PACKAGE: &str = "vaderSentiment==3.3.2";
 const SCRIPT: &str = include_str!("vader.py");
 
-/// VADER's polarity of each sentence, in their order.
+/// Returns the polarity of each sentence, in the same order.
 ///
 /// # Errors
-/// When there is no Python 3 with venv, the package cannot be had, or it fails.
+/// When Python 3 with venv or the package is not available, or it fails.
 pub async fn read(sentences: &[Sentence], progress: &Progress) -> Result<Vec<Polarity>> {
-    let step = progress.step("Asking VADER");
+    let step = progress.step("Running VADER");
     step.announce();
-    let python = environment(&crate::workspace().join("target/vader")).await?;
+    let python = environment(&testbed::workspace().join("target/vader")).await?;
     let texts: Vec<&str> = sentences.iter().map(|one| one.text.as_str()).collect();
     let mut script = Command::new(python);
     script.args(["-c", SCRIPT]);
     let printed = run(&mut script, &serde_json::to_vec(&texts)?).await?;
     let names: Vec<String> = serde_json::from_slice(&printed)?;
-    ensure!(names.len() == sentences.len(), "it read {}", names.len());
+    ensure!(
+        names.len() == sentences.len(),
+        "VADER returned {} results",
+        names.len()
+    );
     step.done();
-    let polarity = |name: &String| Polarity::named(name);
+    let polarity = |name: &String| Polarity::from_name(name);
     let read: Option<_> = names.iter().map(polarity).collect();
-    read.context("it gave something else than a polarity")
+    read.context("VADER returned something other than a polarity")
 }
 
-/// The Python of the environment, which is made where it is missing.
+/// Returns the Python of a virtual environment, which is created if it is missing.
 async fn environment(folder: &Path) -> Result<PathBuf> {
     let python = folder.join("bin/python");
     let mut import = Command::new(&python);
@@ -51,7 +55,7 @@ async fn environment(folder: &Path) -> Result<PathBuf> {
     Ok(python)
 }
 
-/// What a program prints when it is given `input`.
+/// Runs a program with `input` on standard input, and returns its standard output.
 async fn run(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
     let program = command.as_std().get_program().to_owned();
     let program = program.display();
@@ -63,7 +67,7 @@ async fn run(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
         .spawn()
         .with_context(|| format!("cannot start {program}"))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // All is read before anything is printed. A program that ended early says why below.
+        // An error means that the program has exited early; its status and output say why.
         let _ = stdin.write_all(input).await;
     }
     let output = child.wait_with_output().await?;

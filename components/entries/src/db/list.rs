@@ -49,35 +49,33 @@ fn decode(row: &Row) -> Result<Tagged, Error> {
 /// page also counts all entries that meet the filter.
 fn filtered(session: &Session, query: &ListQuery) -> Statement {
     let conditions = conditions(&query.filter);
-    let (after_cursor, offset, shape) = match query.position {
-        Position::Page(page) => (
-            "",
-            (page - 1) * query.per_page,
+    let after_cursor = match query.position {
+        Position::Cursor(Some(_)) => {
+            "and (entry.created_at, entry.id) <
+                (timestamp 'epoch' + $cursor_time * interval '1 microsecond', $cursor_id)"
+        }
+        Position::Cursor(None) | Position::Page(_) => "",
+    };
+    let (end, tables) = match query.position {
+        Position::Page(_) => (
+            r#"',"page":', $page::bigint, ',"per_page":', $per_page, ',"total":', total,
+                ',"pages":', (total + $per_page - 1) / $per_page"#,
             format!(
-                r#"',"page":', $page::bigint, ',"per_page":', $per_page::bigint,
-                    ',"total":', total, ',"pages":', (total + $per_page - 1) / $per_page, '}}')
-                    from (select count(*) as total from thought_diaries entry
-                        where user_id = $user_id {conditions}) counted"#
+                "from (
+                    select count(*) as total from thought_diaries entry
+                    where user_id = $user_id {conditions}
+                ) counted"
             ),
         ),
-        Position::Cursor(cursor) => (
-            match cursor {
-                Some(_) => {
-                    "and (entry.created_at, entry.id) <
-                        (timestamp 'epoch' + $cursor_time * interval '1 microsecond', $cursor_id)"
-                }
-                None => "",
-            },
-            0,
-            r#"',"per_page":', $per_page::bigint, ',"next_cursor":', coalesce(
-                (select concat(
+        Position::Cursor(_) => (
+            r#"',"per_page":', $per_page, ',"next_cursor":', coalesce((
+                select concat(
                     '"', to_hex((extract(epoch from created_at) * 1000000)::bigint), '-', to_hex(id), '"'
-                ) from listed where position = $per_page and exists (
-                    select from listed where position > $per_page
-                )),
-                'null'
-            ), '}')"#
-                .to_owned(),
+                )
+                from listed
+                where position = $per_page and (select count(*) from listed) > $per_page
+            ), 'null')"#,
+            String::new(),
         ),
     };
     let statement = session.statement(format!(
@@ -88,7 +86,7 @@ fn filtered(session: &Session, query: &ListQuery) -> Statement {
                 select id, created_at from thought_diaries entry
                 where user_id = $user_id {conditions} {after_cursor}
                 order by created_at desc, id desc
-                limit $per_page + 1 offset $offset
+                limit $per_page::bigint + 1 offset $offset
             ) part
         )
         select list, etag(list) as etag from (
@@ -99,13 +97,21 @@ fn filtered(session: &Session, query: &ListQuery) -> Statement {
                     from listed join thought_diaries entry using (id)
                     where position <= $per_page
                 ),
-                ']', {shape} as list
+                ']', {end}, '}}'
+            ) as list
+            {tables}
         ) built
         where {SESSION_IS_ACTIVE}"#
     ));
     let statement = bind_filter(statement, &query.filter)
         .bind("per_page", query.per_page)
-        .bind("offset", offset);
+        .bind(
+            "offset",
+            match query.position {
+                Position::Page(page) => (page - 1) * query.per_page,
+                Position::Cursor(_) => 0,
+            },
+        );
     match query.position {
         Position::Page(page) => statement.bind("page", page),
         Position::Cursor(None) => statement,

@@ -1,34 +1,46 @@
-//! Finds the words, phrases and symbols of a text that carry a feeling.
+//! Finds the words, phrases and symbols of a text that express a feeling.
 
 use super::{
-    needs,
+    context,
     tables::{self, Phrase},
     tokens::{Kind, Token},
-    words::Role,
+    word::Role,
+    word_set::WordSet,
 };
 
-/// A feeling, and where it stands.
+/// A word, phrase or symbol that expresses a feeling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feeling {
-    /// Its first token.
+    /// Index of the first token.
     pub first: usize,
-    /// Its last token.
+    /// Index of the last token.
     pub last: usize,
-    /// Below zero for a bad one; zero for words that were looked at and say nothing here.
-    pub strength: f32,
-    /// The token that turns it into its opposite.
+    /// Valence, adjusted by the rules: negative for a negative feeling, 0 for a neutral phrase.
+    pub score: f32,
+    /// Index of the token that negates the feeling.
     pub negation: Option<usize>,
 }
 
-/// The feelings of all that is not `muted`, in order. Neutral phrases are among them, with strength 0.
-pub fn find(text: &str, tokens: &[Token<'_>], muted: &[bool]) -> Vec<Feeling> {
+impl Feeling {
+    fn new(first: usize, last: usize, score: f32) -> Self {
+        Self {
+            first,
+            last,
+            score,
+            negation: None,
+        }
+    }
+}
+
+/// Finds the feelings of a text in order. Neutral phrases are included with score 0; `foreign` words are not searched.
+pub fn find(text: &str, tokens: &[Token<'_>], foreign: &[bool]) -> Vec<Feeling> {
     let mut feelings = Vec::with_capacity(tokens.len() / 8);
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         let feeling = match token.kind {
-            Kind::Symbol(valence) => Some(feeling(at, at, valence)),
-            Kind::Word(_) if muted.get(at) == Some(&false) => phrase(tokens, at)
-                .or_else(|| word(tokens, at))
+            Kind::Symbol(valence) => Some(Feeling::new(at, at, valence)),
+            Kind::Word(_) if foreign.get(at) == Some(&false) => find_phrase(tokens, at)
+                .or_else(|| find_word(tokens, at))
                 .filter(|_| !is_in_name(text, tokens, at)),
             _ => None,
         };
@@ -38,104 +50,29 @@ pub fn find(text: &str, tokens: &[Token<'_>], muted: &[bool]) -> Vec<Feeling> {
     feelings
 }
 
-/// Whether a word is part of a name such as "Sad Panda" or "Crime and Punishment", or is one of the
-/// words that people are called by: it begins with a capital inside a sentence that has other words in small letters.
-fn is_in_name(text: &str, tokens: &[Token<'_>], at: usize) -> bool {
-    let capital = |token: &Token<'_>| is_capitalised(text, token);
-    let before = at.checked_sub(1).and_then(|before| tokens.get(before));
-    let Some(token) = tokens.get(at).filter(|token| capital(token)) else {
-        return false;
-    };
-    if before.is_none_or(|before| before.kind == Kind::End) {
-        return false;
-    }
-    let words = |token: &&Token<'_>| matches!(token.kind, Kind::Word(_));
-    let sentence = tokens
-        .get(at.saturating_sub(10)..)
-        .unwrap_or_default()
-        .iter()
-        .take(20);
-    let plain = sentence
-        .filter(words)
-        .filter(|token| !capital(token))
-        .count();
-    plain >= 2 && (is_first_name(&token.text) || in_title(text, tokens, at))
-}
-
-/// Whether a neighbour begins with a capital, too, be it across an "and" or "of".
-fn in_title(text: &str, tokens: &[Token<'_>], at: usize) -> bool {
-    let links = |token: &Token<'_>| matches!(&*token.text, "and" | "of" | "the" | "to" | "in");
-    let capital =
-        |token: Option<&Token<'_>>| token.is_some_and(|token| is_capitalised(text, token));
-    let before = |distance| at.checked_sub(distance).and_then(|at| tokens.get(at));
-    let after = |distance| tokens.get(at + distance);
-    capital(before(1))
-        || capital(after(1))
-        || before(1).is_some_and(links) && capital(before(2))
-        || after(1).is_some_and(links) && capital(after(2))
-}
-
-/// Feelings that are first names as well.
-fn is_first_name(word: &str) -> bool {
-    matches!(
-        word,
-        "joy"
-            | "grace"
-            | "faith"
-            | "hope"
-            | "bliss"
-            | "victor"
-            | "melody"
-            | "angel"
-            | "charity"
-            | "merry"
-            | "precious"
-    )
-}
-
-/// "Panda", not "panda", "PANDA" or "I".
-fn is_capitalised(text: &str, token: &Token<'_>) -> bool {
-    let mut letters = text.get(token.range.clone()).unwrap_or_default().chars();
-    letters.next().is_some_and(char::is_uppercase) && letters.next().is_some_and(char::is_lowercase)
-}
-
-fn feeling(first: usize, last: usize, strength: f32) -> Feeling {
-    Feeling {
-        first,
-        last,
-        strength,
-        negation: None,
-    }
-}
-
-fn word(tokens: &[Token<'_>], at: usize) -> Option<Feeling> {
+fn find_word(tokens: &[Token<'_>], at: usize) -> Option<Feeling> {
     let word = tokens.get(at)?.word();
-    let felt = word.valence != 0.0 && needs::met(tokens, at, word.need);
-    felt.then(|| feeling(at, at, word.valence))
+    let is_felt = word.valence != 0.0 && context::is_met(tokens, at, word.context);
+    is_felt.then(|| Feeling::new(at, at, word.valence))
 }
 
-fn phrase(tokens: &[Token<'_>], at: usize) -> Option<Feeling> {
+fn find_phrase(tokens: &[Token<'_>], at: usize) -> Option<Feeling> {
     let first = tokens
         .get(at)
-        .filter(|first| first.word().is(Role::Opens))?;
-    tables::phrases(&first.text)
-        .iter()
-        .find(|phrase| matches(phrase, tokens, at) && needs::met(tokens, at, phrase.need))
-        .map(|phrase| {
-            feeling(
-                at,
-                at + phrase.rest().iter().filter(|word| !is_ahead(word)).count(),
-                phrase.valence,
-            )
-        })
+        .filter(|first| first.is(Role::StartsPhrase))?;
+    let phrase = tables::phrases(&first.text).iter().find(|phrase| {
+        is_phrase_at(phrase, tokens, at) && context::is_met(tokens, at, phrase.context)
+    })?;
+    let marked = phrase.rest().iter().filter(|word| !is_lookahead(word));
+    Some(Feeling::new(at, at + marked.count(), phrase.valence))
 }
 
-/// `+word` must follow for the phrase to be one, but is no part of it.
-fn is_ahead(word: &str) -> bool {
+/// Returns whether a phrase's word must follow the phrase without being part of it.
+fn is_lookahead(word: &str) -> bool {
     word.starts_with('+')
 }
 
-fn matches(phrase: &Phrase, tokens: &[Token<'_>], at: usize) -> bool {
+fn is_phrase_at(phrase: &Phrase, tokens: &[Token<'_>], at: usize) -> bool {
     let following = tokens.get(at + 1..).unwrap_or_default();
     let rest = phrase.rest();
     following.len() >= rest.len()
@@ -143,4 +80,44 @@ fn matches(phrase: &Phrase, tokens: &[Token<'_>], at: usize) -> bool {
             .iter()
             .zip(following)
             .all(|(word, token)| word.trim_start_matches('+') == token.text)
+}
+
+/// Returns whether a word is a first name or part of a title such as "Sad Panda" or "Crime and Punishment".
+///
+/// Names are capitalized inside a sentence, and at least two nearby words are not.
+fn is_in_name(text: &str, tokens: &[Token<'_>], at: usize) -> bool {
+    const NEARBY: usize = 10;
+    let Some(token) = tokens.get(at).filter(|token| is_capitalized(text, token)) else {
+        return false;
+    };
+    let previous = at.checked_sub(1).and_then(|at| tokens.get(at));
+    if previous.is_none_or(|previous| previous.kind == Kind::SentenceEnd) {
+        return false;
+    }
+    let nearby = tokens.get(at.saturating_sub(NEARBY)..).unwrap_or_default();
+    let lower_case = nearby
+        .iter()
+        .take(2 * NEARBY)
+        .filter(|token| matches!(token.kind, Kind::Word(_)) && !is_capitalized(text, token));
+    lower_case.count() >= 2 && (token.is_in(WordSet::FirstName) || is_in_title(text, tokens, at))
+}
+
+/// Returns whether a neighbor is capitalized too, directly or across a word such as "and" or "of".
+fn is_in_title(text: &str, tokens: &[Token<'_>], at: usize) -> bool {
+    let before = |distance| at.checked_sub(distance).and_then(|at| tokens.get(at));
+    let after = |distance| tokens.get(at + distance);
+    let is_capitalized =
+        |token: Option<&Token<'_>>| token.is_some_and(|token| is_capitalized(text, token));
+    let is_link =
+        |token: Option<&Token<'_>>| token.is_some_and(|token| token.is_in(WordSet::TitleLink));
+    is_capitalized(before(1))
+        || is_capitalized(after(1))
+        || is_link(before(1)) && is_capitalized(before(2))
+        || is_link(after(1)) && is_capitalized(after(2))
+}
+
+/// Returns whether a token is like "Panda", not "panda", "PANDA" or "I".
+fn is_capitalized(text: &str, token: &Token<'_>) -> bool {
+    let mut letters = text.get(token.range.clone()).unwrap_or_default().chars();
+    letters.next().is_some_and(char::is_uppercase) && letters.next().is_some_and(char::is_lowercase)
 }

@@ -1,11 +1,11 @@
-//! Tells which sentences are not English, by the short words that every sentence has.
+//! Detects sentences in other languages by their frequent words.
 
 use super::{
     tokens::{Kind, Token},
-    words::{Role, Word},
+    word::{Role, Word},
 };
 
-/// What speaks for English and for another language.
+/// Evidence for English and for other languages.
 #[derive(Clone, Copy, Default)]
 struct Evidence {
     english: u32,
@@ -13,11 +13,11 @@ struct Evidence {
 }
 
 impl Evidence {
-    fn of(tokens: &[Token<'_>]) -> Self {
+    fn from_tokens(tokens: &[Token<'_>]) -> Self {
         let mut evidence = Self::default();
         for token in tokens {
             let word = token.word();
-            if word.is(Role::En) {
+            if word.is(Role::English) {
                 evidence.english += 2;
             } else if word.is(Role::Foreign) {
                 evidence.foreign += 2;
@@ -25,7 +25,7 @@ impl Evidence {
                 && matches!(token.kind, Kind::Word(_))
                 && !token.text.is_ascii()
             {
-                // An accent alone says little: English has cafés.
+                // An accent is weak evidence, because English has words such as "café".
                 evidence.foreign += 1;
             }
         }
@@ -33,22 +33,22 @@ impl Evidence {
     }
 }
 
-/// For each token, whether it belongs to a sentence in another language.
-pub fn not_english(tokens: &[Token<'_>]) -> Vec<bool> {
-    let whole = Evidence::of(tokens);
-    let mut muted = Vec::with_capacity(tokens.len());
-    for sentence in tokens.split_inclusive(|token| token.kind == Kind::End) {
-        let own = Evidence::of(sentence);
-        // A sentence that says nothing about its language has that of the whole.
-        let judged = if own.english == own.foreign {
+/// Returns, for each token, whether it belongs to a sentence in another language.
+pub fn foreign_tokens(tokens: &[Token<'_>]) -> Vec<bool> {
+    let whole = Evidence::from_tokens(tokens);
+    let mut foreign = Vec::with_capacity(tokens.len());
+    for sentence in tokens.split_inclusive(|token| token.kind == Kind::SentenceEnd) {
+        let own = Evidence::from_tokens(sentence);
+        // Without evidence of its own, a sentence has the language of the whole text.
+        let evidence = if own.english == own.foreign {
             whole
         } else {
             own
         };
-        let foreign = judged.foreign > judged.english;
-        muted.resize(muted.len() + sentence.len(), foreign);
+        let is_foreign = evidence.foreign > evidence.english;
+        foreign.resize(foreign.len() + sentence.len(), is_foreign);
     }
-    muted
+    foreign
 }
 
 #[cfg(test)]
@@ -57,12 +57,12 @@ mod tests {
     use crate::lexicon::tokens::tokenize;
 
     fn foreign_share(text: &str) -> f64 {
-        let muted = not_english(&tokenize(text));
-        muted.iter().filter(|muted| **muted).count() as f64 / muted.len() as f64
+        let foreign = foreign_tokens(&tokenize(text));
+        foreign.iter().filter(|foreign| **foreign).count() as f64 / foreign.len() as f64
     }
 
     #[test]
-    fn other_languages_are_told_from_english() {
+    fn detects_other_languages() {
         for text in [
             "Heute war ich im Kino und die Musik war gut.",
             "Je suis allé au marché avec ma sœur.",
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn short_and_plain_english_is_english() {
+    fn accepts_short_english() {
         for text in [
             "Great day!",
             "Delicious cake, amazing concert.",
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn each_sentence_is_judged_by_itself() {
+    fn detects_the_language_of_each_sentence() {
         let share = foreign_share(
             "I had such a lovely day with you. Ich bin so müde und gehe jetzt ins Bett.",
         );

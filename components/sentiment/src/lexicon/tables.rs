@@ -1,21 +1,21 @@
-//! The word lists, parsed: words, phrases and symbols by their text.
+//! Parsed tables: words, phrases and symbols by their text.
 
-use std::sync::LazyLock;
+use std::{cmp::Reverse, sync::LazyLock};
 
-use super::words::{Need, Role, Word};
+use super::word::{Context, Role, Word};
 
-/// A phrase of two or more words, or of words and commas, that has a feeling (or none) as a whole.
+/// A phrase of two or more words or commas that has a valence as a whole.
 #[derive(Debug)]
 pub struct Phrase {
     words: Vec<&'static str>,
     /// As [`Word::valence`].
     pub valence: f32,
-    /// As [`Word::need`].
-    pub need: Need,
+    /// As [`Word::context`].
+    pub context: Context,
 }
 
 impl Phrase {
-    /// The words after the first.
+    /// Returns the words after the first.
     pub fn rest(&self) -> &[&'static str] {
         self.words.get(1..).unwrap_or_default()
     }
@@ -26,92 +26,94 @@ impl Phrase {
 }
 
 struct Tables {
+    /// Sorted by text.
     words: Vec<(&'static str, Word)>,
+    /// Sorted by first word, the longest first.
     phrases: Vec<Phrase>,
+    /// Sorted by text.
     symbols: Vec<(&'static str, f32)>,
 }
 
-/// Parsed once per instance, in about a millisecond.
+/// The tables, parsed once per instance in about 1 ms.
 static TABLES: LazyLock<Tables> = LazyLock::new(|| {
-    let (phrases, feelings) = feelings().partition::<Vec<_>, _>(|(text, ..)| text.contains(' '));
-    let phrases = phrases_by_first(phrases);
-    let words = feelings
-        .into_iter()
-        .map(|(text, valence, need)| (text, Word::with_feeling(valence, need)));
-    let opening = phrases
-        .iter()
-        .map(|phrase| (phrase.first(), Word::with_roles([Role::Opens].into_iter())));
-    let mut words: Vec<_> = words.chain(parts()).chain(opening).collect();
-    words.sort_by_key(|(text, _)| *text);
-    words.dedup_by(|later, first| {
-        let same = later.0 == first.0;
-        if same {
-            first.1 = first.1.and(later.1);
-        }
-        same
-    });
-    let symbols = lines(include_str!("symbols.tsv")).map(feeling);
+    let vader = lines(include_str!("vader.tsv"));
+    let rated = vader
+        .chain(lines(include_str!("diary.tsv")))
+        .map(parse_rated);
+    let (phrases, words): (Vec<_>, Vec<_>) = rated.partition(|(text, ..)| text.contains(' '));
+    let phrases = sort_phrases(phrases);
+    let symbols = lines(include_str!("symbols.tsv")).map(parse_rated);
     let mut symbols: Vec<_> = symbols.map(|(text, valence, _)| (text, valence)).collect();
     symbols.sort_by_key(|(text, _)| *text);
     Tables {
-        words,
+        words: merge_words(words, &phrases),
         phrases,
         symbols,
     }
 });
 
-/// The longest phrase with the same beginning comes first.
-fn phrases_by_first(feelings: Vec<(&'static str, f32, Need)>) -> Vec<Phrase> {
-    let mut phrases: Vec<_> = feelings
-        .into_iter()
-        .map(|(text, valence, need)| Phrase {
-            words: text.split(' ').collect(),
-            valence,
-            need,
-        })
-        .collect();
-    phrases.sort_by_key(|phrase| (phrase.first(), std::cmp::Reverse(phrase.words.len())));
+fn sort_phrases(rated: Vec<(&'static str, f32, Context)>) -> Vec<Phrase> {
+    let phrase = |(text, valence, context): (&'static str, f32, Context)| Phrase {
+        words: text.split(' ').collect(),
+        valence,
+        context,
+    };
+    let mut phrases: Vec<_> = rated.into_iter().map(phrase).collect();
+    phrases.sort_by_key(|phrase| (phrase.first(), Reverse(phrase.words.len())));
     phrases
 }
 
-fn feelings() -> impl Iterator<Item = (&'static str, f32, Need)> {
-    let vader = lines(include_str!("vader.tsv"));
-    vader.chain(lines(include_str!("diary.tsv"))).map(feeling)
+/// Merges all that the tables say about each word.
+fn merge_words(
+    rated: Vec<(&'static str, f32, Context)>,
+    phrases: &[Phrase],
+) -> Vec<(&'static str, Word)> {
+    let rated = rated
+        .into_iter()
+        .map(|(text, valence, context)| (text, Word::with_valence(valence, context)));
+    let grammar = lines(include_str!("grammar.tsv")).filter_map(parse_roles);
+    let starts = phrases
+        .iter()
+        .map(|phrase| (phrase.first(), Word::with_roles([Role::StartsPhrase])));
+    let mut words: Vec<_> = rated.chain(grammar).chain(starts).collect();
+    words.sort_by_key(|(text, _)| *text);
+    words.dedup_by(|later, first| {
+        let same = later.0 == first.0;
+        if same {
+            first.1 = first.1.merge(later.1);
+        }
+        same
+    });
+    words
 }
 
-fn parts() -> impl Iterator<Item = (&'static str, Word)> {
-    lines(include_str!("grammar.tsv")).filter_map(|line| {
-        let (text, names) = line.split_once('\t')?;
-        Some((
-            text,
-            Word::with_roles(names.split(' ').filter_map(Role::named)),
-        ))
-    })
-}
-
-fn lines(file: &'static str) -> impl Iterator<Item = &'static str> {
-    file.lines()
+fn lines(table: &'static str) -> impl Iterator<Item = &'static str> {
+    table
+        .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-fn feeling(line: &'static str) -> (&'static str, f32, Need) {
+/// Parses a line of `vader.tsv`, `diary.tsv` or `symbols.tsv`: text, valence and, optionally, context.
+fn parse_rated(line: &'static str) -> (&'static str, f32, Context) {
     let mut columns = line.split('\t');
     let text = columns.next().unwrap_or_default();
-    let valence = columns
-        .next()
-        .and_then(|column| column.parse().ok())
-        .unwrap_or_default();
-    let need = match columns.next() {
-        Some("is") => Need::Linked,
-        Some("feel") => Need::Felt,
-        Some("who") => Need::Person,
-        Some("well") => Need::Going,
-        _ => Need::Nothing,
-    };
-    (text, valence, need)
+    let valence = columns.next().and_then(|column| column.parse().ok());
+    let context = columns.next().and_then(Context::named);
+    (
+        text,
+        valence.unwrap_or_default(),
+        context.unwrap_or_default(),
+    )
 }
 
-/// The feeling of an emoji (without variation selectors) or emoticon; `None` when it has none.
+/// Parses a line of `grammar.tsv`: word and roles.
+fn parse_roles(line: &'static str) -> Option<(&'static str, Word)> {
+    let (text, names) = line.split_once('\t')?;
+    let roles = names.split(' ').filter_map(Role::named);
+    Some((text, Word::with_roles(roles)))
+}
+
+/// Returns the valence of an emoji (without variation selectors) or emoticon.
 pub fn symbol(text: &str) -> Option<f32> {
     let symbols = &TABLES.symbols;
     let at = symbols
@@ -120,7 +122,7 @@ pub fn symbol(text: &str) -> Option<f32> {
     symbols.get(at).map(|(_, valence)| *valence)
 }
 
-/// The phrases that begin with a word, longest first.
+/// Returns the phrases that start with this word, longest first.
 pub fn phrases(first: &str) -> &'static [Phrase] {
     let all = &TABLES.phrases;
     let start = all.partition_point(|phrase| phrase.first() < first);
@@ -129,10 +131,10 @@ pub fn phrases(first: &str) -> &'static [Phrase] {
         .unwrap_or_default()
 }
 
-/// What the tables say of exactly this lower-case word.
-pub fn exact(word: &str) -> Option<Word> {
+/// Returns what the tables say about exactly this lower-case word.
+pub fn word(text: &str) -> Option<Word> {
     let words = &TABLES.words;
-    let at = words.binary_search_by(|(text, _)| (*text).cmp(word)).ok()?;
+    let at = words.binary_search_by(|(word, _)| (*word).cmp(text)).ok()?;
     words.get(at).map(|(_, word)| *word)
 }
 
@@ -142,26 +144,23 @@ mod tests {
 
     #[test]
     fn every_line_of_the_tables_is_well_formed() {
-        let feelings = [
+        let rated = [
             include_str!("vader.tsv"),
             include_str!("diary.tsv"),
             include_str!("symbols.tsv"),
         ];
-        for line in feelings.into_iter().flat_map(lines) {
-            let mut columns = line.split('\t');
-            assert!(
-                columns
-                    .next()
-                    .is_some_and(|text| text == text.trim() && !text.is_empty()),
-                "{line}"
-            );
-            let valence: f32 = columns
-                .next()
-                .and_then(|column| column.parse().ok())
-                .expect(line);
+        for line in rated.into_iter().flat_map(lines) {
+            let columns: Vec<&str> = line.split('\t').collect();
+            let (text, valence, context) = match columns[..] {
+                [text, valence] => (text, valence, None),
+                [text, valence, context] => (text, valence, Some(context)),
+                _ => panic!("not two or three columns: {line}"),
+            };
+            assert!(text == text.trim() && !text.is_empty(), "{line}");
+            let valence: f32 = valence.parse().expect(line);
             assert!((-4.0..=4.0).contains(&valence), "{line}");
             assert!(
-                matches!(columns.next(), None | Some("is" | "feel" | "who" | "well")),
+                context.is_none_or(|name| Context::named(name).is_some()),
                 "{line}"
             );
         }
@@ -175,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn phrases_are_offered_longest_first() {
+    fn returns_the_longest_phrase_first() {
         let lengths: Vec<usize> = phrases("sick")
             .iter()
             .map(|phrase| phrase.rest().len())

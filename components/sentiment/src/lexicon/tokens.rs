@@ -1,40 +1,41 @@
-//! Cuts a text into words, symbols and breaks, each with its place in the text.
+//! Splits a text into tokens: words, symbols and punctuation.
 
 use std::{borrow::Cow, ops::Range};
 
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::{
-    tables,
-    words::{self, Word},
+    forms, tables,
+    word::{Role, Word},
+    word_set::WordSet,
 };
 
-/// What a token is.
+/// Kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// A word, with what the tables know of it.
+    /// A word, with its valence and roles.
     Word(Word),
     /// An emoji or emoticon, with its valence.
     Symbol(f32),
     /// Punctuation that ends a clause.
-    Break,
-    /// Punctuation that ends a sentence, or a line.
-    End,
+    ClauseEnd,
+    /// Punctuation that ends a sentence, or a line break.
+    SentenceEnd,
 }
 
-/// A piece of the text.
+/// A word, symbol or punctuation mark of a text.
 #[derive(Debug)]
 pub struct Token<'t> {
-    /// Bytes of the text.
+    /// Byte range in the text.
     pub range: Range<usize>,
-    /// A word in lower case with plain apostrophes, or the piece itself.
+    /// The word in lower case with ASCII apostrophes and hyphens, or the symbol or punctuation mark.
     pub text: Cow<'t, str>,
-    /// What it is.
+    /// Kind of the token.
     pub kind: Kind,
 }
 
 impl Token<'_> {
-    /// What the tables know of the word; for what is no word, nothing.
+    /// Returns the word's valence and roles; the default if the token is not a word.
     pub fn word(&self) -> Word {
         match self.kind {
             Kind::Word(word) => word,
@@ -42,21 +43,31 @@ impl Token<'_> {
         }
     }
 
-    /// Whether a clause or sentence ends here.
-    pub fn is_break(&self) -> bool {
-        matches!(self.kind, Kind::Break | Kind::End)
+    /// Returns whether the token's word has this role.
+    pub fn is(&self, role: Role) -> bool {
+        self.word().is(role)
+    }
+
+    /// Returns whether the token's text is in this set.
+    pub fn is_in(&self, set: WordSet) -> bool {
+        set.contains(&self.text)
+    }
+
+    /// Returns whether a clause or sentence ends here.
+    pub fn is_clause_end(&self) -> bool {
+        matches!(self.kind, Kind::ClauseEnd | Kind::SentenceEnd)
     }
 }
 
-/// Cuts `text`; what is neither word, symbol nor punctuation is left out.
+/// Splits `text` into tokens. Anything else, such as white space or an emoji without a valence, is skipped.
 pub fn tokenize(text: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::with_capacity(text.len() / 4);
     let mut at = 0;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         let before = text.get(..at).and_then(|before| before.chars().next_back());
-        at += emoticon(rest, before, at, &mut tokens)
-            .or_else(|| word(rest, at, &mut tokens))
-            .unwrap_or_else(|| other(rest, at, &mut tokens));
+        at += push_emoticon(rest, before, at, &mut tokens)
+            .or_else(|| push_word(rest, at, &mut tokens))
+            .unwrap_or_else(|| push_other(rest, at, &mut tokens));
     }
     tokens
 }
@@ -72,17 +83,18 @@ fn is_hyphen(letter: char) -> bool {
     matches!(letter, '-' | '\u{2010}' | '\u{2011}')
 }
 
-/// Takes a word off the front of `rest`; its length in bytes, `None` when there is none.
-fn word<'t>(rest: &'t str, at: usize, tokens: &mut Vec<Token<'t>>) -> Option<usize> {
+/// Pushes the word at the start of `rest`, and returns its length in bytes. An unknown word with hyphens becomes several
+/// tokens.
+fn push_word<'t>(rest: &'t str, at: usize, tokens: &mut Vec<Token<'t>>) -> Option<usize> {
     let length = word_length(rest);
     let word = rest.get(..length).filter(|word| !word.is_empty())?;
     let folded = fold(word);
-    let known = words::look_up(&folded);
-    if known != Word::default() || !folded.contains('-') {
+    let found = forms::look_up(&folded);
+    if found != Word::default() || !folded.contains('-') {
         tokens.push(Token {
             range: at..at + length,
             text: folded,
-            kind: Kind::Word(known),
+            kind: Kind::Word(found),
         });
         return Some(length);
     }
@@ -90,7 +102,7 @@ fn word<'t>(rest: &'t str, at: usize, tokens: &mut Vec<Token<'t>>) -> Option<usi
     for part in word.split_inclusive(is_hyphen) {
         let piece = part.trim_end_matches(is_hyphen);
         let text = fold(piece);
-        let kind = Kind::Word(words::look_up(&text));
+        let kind = Kind::Word(forms::look_up(&text));
         let from = at + start;
         tokens.push(Token {
             range: from..from + piece.len(),
@@ -102,12 +114,13 @@ fn word<'t>(rest: &'t str, at: usize, tokens: &mut Vec<Token<'t>>) -> Option<usi
     Some(length)
 }
 
-/// Letters and digits, with apostrophes and hyphens between them.
+/// Returns the length in bytes of the word at the start of `rest`: letters and digits with apostrophes and hyphens
+/// between them.
 fn word_length(rest: &str) -> usize {
     let mut length = 0;
     let mut letters = rest.char_indices().peekable();
     while let Some((at, letter)) = letters.next() {
-        if letter.is_alphanumeric() || (length > 0 && is_mark(letter)) {
+        if letter.is_alphanumeric() || (length > 0 && is_combining(letter)) {
             length = at + letter.len_utf8();
             continue;
         }
@@ -123,14 +136,15 @@ fn word_length(rest: &str) -> usize {
     length
 }
 
-/// The combining marks that accents are written with when they stand apart from their letter.
-fn is_mark(letter: char) -> bool {
+/// Returns whether a character is a combining accent, as in decomposed "é".
+fn is_combining(letter: char) -> bool {
     ('\u{0300}'..='\u{036F}').contains(&letter)
 }
 
+/// Converts a word to lower case with ASCII apostrophes and hyphens.
 fn fold(word: &str) -> Cow<'_, str> {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'\'' || byte == b'-';
-    if word.bytes().all(plain) {
+    let is_folded = |byte: u8| byte.is_ascii_lowercase() || byte == b'\'' || byte == b'-';
+    if word.bytes().all(is_folded) {
         return Cow::Borrowed(word);
     }
     let letters = word.chars().flat_map(char::to_lowercase);
@@ -142,20 +156,22 @@ fn fold(word: &str) -> Cow<'_, str> {
     Cow::Owned(folded.collect())
 }
 
-/// The longest emoticon of the tables.
+/// Length in bytes of the longest emoticon in the tables.
 const LONGEST_EMOTICON: usize = 4;
 
-/// Whether an emoticon of the tables begins so. Most signs are no face, and need not be looked up.
-fn may_open_a_face(first: char) -> bool {
+/// Returns whether an emoticon of the tables starts with this character. Most characters do not need a lookup.
+fn may_start_emoticon(first: char) -> bool {
     matches!(
         first,
         ':' | ';' | '=' | '<' | '>' | '(' | ')' | '-' | '8' | '^' | '\\' | 'x' | 'X' | 'D' | 'T'
     )
 }
 
-/// Takes an emoticon off the front of `rest`, where one can stand: after a
-/// space, a sign or an emoji, or after a word when it has eyes of its own.
-fn emoticon<'t>(
+/// Pushes the emoticon at the start of `rest`, and returns its length in bytes.
+///
+/// Emoticons follow white space, punctuation or emoji. Those that start with eyes (`:`, `;`, `=`, `<`) may also follow a
+/// word directly.
+fn push_emoticon<'t>(
     rest: &'t str,
     before: Option<char>,
     at: usize,
@@ -164,30 +180,30 @@ fn emoticon<'t>(
     let first = rest
         .chars()
         .next()
-        .filter(|first| may_open_a_face(*first))?;
+        .filter(|first| may_start_emoticon(*first))?;
     let after_word = before.is_some_and(char::is_alphanumeric);
-    let eyes = matches!(first, ':' | ';' | '=' | '<');
-    let alone = !after_word
+    let has_eyes = matches!(first, ':' | ';' | '=' | '<');
+    let stands_alone = !after_word
         && (first.is_ascii_punctuation() || matches!(first, 'x' | 'X' | 'D' | 'T' | '8'));
-    if !eyes && !alone {
+    if !has_eyes && !stands_alone {
         return None;
     }
     (2..=LONGEST_EMOTICON).rev().find_map(|length| {
-        let face = rest.get(..length)?;
-        let valence = tables::symbol(face)?;
-        let last = face.chars().next_back()?;
-        let mouths = rest
+        let emoticon = rest.get(..length)?;
+        let valence = tables::symbol(emoticon)?;
+        let last = emoticon.chars().next_back()?;
+        let repeated = rest
             .get(length..)?
             .chars()
             .take_while(|next| *next == last)
             .count();
-        let length = length + mouths;
+        let length = length + repeated;
         let next = rest.get(length..)?.chars().next();
-        // "10:30", "http://" and "C:\" are no faces.
+        // "10:30", "http://" and "C:\" do not contain emoticons.
         if next.is_some_and(|next| next.is_alphanumeric() || next == '/' || next == '\\') {
             return None;
         }
-        // Neither is the colon and bracket of "(two things:)" nor that of "a):".
+        // Neither do "(two things:)" and "a):".
         if before.is_some_and(|before| !before.is_whitespace())
             && (after_word && next.is_some_and(|next| !next.is_whitespace()) || first == ')')
         {
@@ -195,15 +211,16 @@ fn emoticon<'t>(
         }
         tokens.push(Token {
             range: at..at + length,
-            text: Cow::Borrowed(face),
+            text: Cow::Borrowed(emoticon),
             kind: Kind::Symbol(valence),
         });
         Some(length)
     })
 }
 
-/// Takes an emoji, a punctuation mark or anything else off the front of `rest`.
-fn other<'t>(rest: &'t str, at: usize, tokens: &mut Vec<Token<'t>>) -> usize {
+/// Pushes the emoji or punctuation mark at the start of `rest`, if it is one, and returns the length in bytes of the
+/// grapheme there.
+fn push_other<'t>(rest: &'t str, at: usize, tokens: &mut Vec<Token<'t>>) -> usize {
     if rest.starts_with(' ') {
         return 1;
     }
@@ -211,17 +228,19 @@ fn other<'t>(rest: &'t str, at: usize, tokens: &mut Vec<Token<'t>>) -> usize {
     let Some(first) = letters.next() else {
         return rest.len();
     };
-    // To find the bounds of a grapheme takes longer than all else; most are seen to be one character.
-    let alone = is_plain(first) && letters.next().is_none_or(begins_anew);
-    let length = if alone {
+    // Grapheme segmentation would take most of the tokenizer's time, and most graphemes are one character.
+    let is_one_character = is_simple(first) && letters.next().is_none_or(starts_grapheme);
+    let length = if is_one_character {
         first.len_utf8()
     } else {
         rest.graphemes(true).next().map_or(rest.len(), str::len)
     };
     let cluster = rest.get(..length).unwrap_or_default();
     let kind = match first {
-        '.' | '!' | '?' | '\n' | '\r' | '…' | '。' | '！' | '？' => Some(Kind::End),
-        ',' | ';' | ':' | '(' | ')' | '–' | '—' | '-' | '•' | '*' | '/' => Some(Kind::Break),
+        '.' | '!' | '?' | '\n' | '\r' | '…' | '。' | '！' | '？' => Some(Kind::SentenceEnd),
+        ',' | ';' | ':' | '(' | ')' | '–' | '—' | '-' | '•' | '*' | '/' => {
+            Some(Kind::ClauseEnd)
+        }
         _ => emoji(cluster).map(Kind::Symbol),
     };
     if let Some(kind) = kind {
@@ -235,18 +254,19 @@ fn other<'t>(rest: &'t str, at: usize, tokens: &mut Vec<Token<'t>>) -> usize {
     cluster.len()
 }
 
-/// A sign or an emoji that joins nothing to itself by its own nature, as carriage returns and flags do.
-fn is_plain(first: char) -> bool {
+/// Returns whether a punctuation mark or emoji is a grapheme of its own unless the next character extends it.
+/// Carriage returns and regional indicators are not: they combine with the next character by themselves.
+fn is_simple(first: char) -> bool {
     matches!(first, ' '..='~' | '\n' | '\u{2010}'..='\u{2027}' | '\u{2600}'..='\u{27BF}' | '\u{1F300}'..='\u{1FAFF}')
 }
 
-/// A character that never belongs to the one before it.
-fn begins_anew(next: char) -> bool {
+/// Returns whether a character never extends the previous one.
+fn starts_grapheme(next: char) -> bool {
     let tone = ('\u{1F3FB}'..='\u{1F3FF}').contains(&next);
     next.is_ascii() || ('\u{1F300}'..='\u{1FAFF}').contains(&next) && !tone
 }
 
-/// The feeling of an emoji, whatever its skin colour, sex or variation.
+/// Returns the valence of an emoji in any skin tone, gender or variation.
 fn emoji(cluster: &str) -> Option<f32> {
     let first = cluster
         .chars()
@@ -290,13 +310,13 @@ mod tests {
     }
 
     #[test]
-    fn words_keep_their_apostrophes_and_lose_their_capitals() {
+    fn words_are_in_lower_case_with_their_apostrophes() {
         assert_eq!(pieces("I DIDN’T go."), ["i", "didn't", "go", "."]);
         assert_eq!(pieces("'quoted' friends'"), ["quoted", "friends"]);
     }
 
     #[test]
-    fn hyphens_join_known_words_and_part_unknown_ones() {
+    fn splits_unknown_words_at_hyphens() {
         assert_eq!(
             pieces("stress-free old-fashioned"),
             ["stress-free", "old", "fashioned"]
@@ -304,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn faces_are_told_from_times_addresses_and_brackets() {
+    fn distinguishes_emoticons_from_times_urls_and_brackets() {
         assert_eq!(symbols("so nice :) and fun:-D <3"), 3);
         assert_eq!(symbols(":))) XD"), 2);
         assert_eq!(
@@ -314,21 +334,24 @@ mod tests {
     }
 
     #[test]
-    fn emoji_are_found_whatever_their_variation() {
+    fn finds_emoji_in_any_variation() {
         assert_eq!(symbols("❤️ ❤ 👍🏽 😂😂"), 5);
         assert_eq!(symbols("🚗 🇩🇪 ☕"), 0);
     }
 
     #[test]
-    fn every_face_of_the_tables_may_be_opened() {
-        let faces = include_str!("symbols.tsv").lines().skip(1);
-        for face in faces.filter(|face| face.is_ascii()) {
-            assert!(face.chars().next().is_some_and(may_open_a_face), "{face}");
+    fn every_emoticon_of_the_tables_may_start() {
+        let emoticons = include_str!("symbols.tsv").lines().skip(1);
+        for emoticon in emoticons.filter(|emoticon| emoticon.is_ascii()) {
+            assert!(
+                emoticon.chars().next().is_some_and(may_start_emoticon),
+                "{emoticon}"
+            );
         }
     }
 
     #[test]
-    fn signs_and_emoji_are_cut_as_graphemes_are() {
+    fn splits_punctuation_and_emoji_into_graphemes() {
         for text in [
             "!?\r\n\n",
             "😭😭",
@@ -343,7 +366,7 @@ mod tests {
             let mut at = 0;
             let mut cut = Vec::new();
             while at < text.len() {
-                let length = other(&text[at..], at, &mut Vec::new());
+                let length = push_other(&text[at..], at, &mut Vec::new());
                 cut.push(&text[at..at + length]);
                 at += length;
             }
@@ -352,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_lie_where_they_say() {
+    fn ranges_match_the_text() {
         let text = "Grüße – isn’t 👍🏽 well-being, ok :)";
         for token in tokenize(text) {
             let piece = text.get(token.range.clone()).expect("on boundaries");

@@ -1,0 +1,33 @@
+//! What the tests and the commands of `xtask` share: real servers, the service as a process, migrations, settings and load.
+
+pub mod api;
+pub mod apt;
+pub mod cargo;
+pub mod database;
+pub mod environment;
+pub mod load;
+pub mod migrate;
+pub mod postgres;
+pub mod process;
+pub mod progress;
+pub mod redis;
+pub mod runtime;
+pub mod secret_file;
+pub mod seed;
+mod server;
+pub mod settings;
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Returns the root of the repository.
+#[must_use]
+pub fn workspace() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
+}
+
+/// Locks a mutex even when a thread has panicked while holding it: nothing here is left half-changed.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
