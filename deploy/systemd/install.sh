@@ -17,7 +17,7 @@ if [[ ${1:-} == --uninstall ]]; then
     rm -rf /opt/thought-diary /opt/thought-diary-* /var/cache/{,private/}thought-diary /usr/local/sbin/thought-diary-restart
     rm -f /etc/systemd/system/thought-diary* /etc/systemd/journald.conf.d/thought-diary.conf
     rm -rf /etc/nginx/sites-enabled/thought-diary /etc/nginx/{sites-available/,}thought-diary* \
-        /etc/caddy/thought-diary.env /etc/systemd/system/caddy.service.d/thought-diary.conf
+        /etc/caddy/thought-diary{.env,-drain} /etc/systemd/system/caddy.service.d/thought-diary.conf
     systemctl daemon-reload
     echo "Kept: the database, /var/lib/private/thought-diary-backup, $etc (secrets), the packages, Redis's settings, ufw's rules."
     exit 0
@@ -51,8 +51,9 @@ random() { openssl rand -hex 32 | tr -d '\n'; }
 keep() { if [[ -e $1 ]]; then cat >/dev/null; else cat >"$1"; fi; }
 for name in owner_password service_password redis_password jwt_secret_key sweep_token; do random | keep "$name"; done
 printf '' | keep github_token
-printf 'postgres://thought_diary:%s@127.0.0.1:5432/thought_diary?connect_timeout=2' "$(<service_password)" | keep database_url
-printf 'postgres://thought_diary_owner:%s@127.0.0.1:5432/thought_diary' "$(<owner_password)" | keep migrate_database_url
+# On this machine without TLS: Debian's Postgres has a self-signed certificate, which Spin refuses.
+printf 'postgres://thought_diary:%s@127.0.0.1:5432/thought_diary?connect_timeout=2&sslmode=disable' "$(<service_password)" | keep database_url
+printf 'postgres://thought_diary_owner:%s@127.0.0.1:5432/thought_diary?sslmode=disable' "$(<owner_password)" | keep migrate_database_url
 printf 'redis://:%s@127.0.0.1:6379/0' "$(<redis_password)" | keep redis_url
 keep ../settings.env <<EOF
 # Settings that are not secret; .env.example in the repository explains each. Then run: thought-diary-restart
@@ -97,6 +98,7 @@ case $proxy in
     caddy)
         install --backup -m 644 "$here/deploy/proxy/Caddyfile" /etc/caddy/Caddyfile
         printf 'DOMAIN=%s\nUPSTREAMS=127.0.0.1:3000 127.0.0.1:3001\n%s\n' "$domain" "${ACME_CA:+ACME_CA=$ACME_CA}" >/etc/caddy/thought-diary.env
+        install -m 644 "$here/deploy/proxy/drain.caddy" /etc/caddy/thought-diary-drain
         install -d /etc/systemd/system/caddy.service.d
         printf '[Service]\nEnvironmentFile=/etc/caddy/thought-diary.env\n' >/etc/systemd/system/caddy.service.d/thought-diary.conf
         systemctl daemon-reload
@@ -116,8 +118,14 @@ case $proxy in
 esac
 
 echo "8. Firewall: SSH, HTTP and HTTPS only"
-for rule in OpenSSH 80/tcp 443/tcp; do ufw allow "$rule"; done
+for rule in 22/tcp 80/tcp 443/tcp; do ufw allow "$rule"; done
 ufw --force enable
 
-LISTEN=127.0.0.1:3000 /opt/thought-diary/bin/thought-diary health
+echo "9. Check"
+export LISTEN=127.0.0.1:3000
+for _ in {1..60}; do
+    if /opt/thought-diary/bin/thought-diary health >/dev/null 2>&1; then break; fi
+    sleep 1
+done
+/opt/thought-diary/bin/thought-diary health
 echo "Thought Diary $version serves https://$domain. Logs: journalctl -u 'thought-diary@*'. Checks: docs/operations.md."

@@ -6,24 +6,26 @@ set -euo pipefail
 ports=(3000 3001)
 # Longer than any request may take: the service answers within 30 s.
 drain=${DRAIN_SECONDS:-35}
+flags=/run/thought-diary-drain
 
-# Makes the proxy send requests to the given ports only. Requests in progress are finished.
-route_to() {
+# Makes the proxy send no new requests to a port, or to all ports again if none is given.
+leave_out() {
+    # Caddy looks for this file at each request.
+    rm -rf "$flags"
+    if [[ $# == 1 ]]; then install -D -m 644 /dev/null "$flags/$1"; fi
+    # nginx reads a list, and lets its former processes finish their requests.
     if [[ -e /etc/nginx/thought-diary-upstreams.conf ]]; then
-        printf 'server 127.0.0.1:%s max_fails=0;\n' "$@" >/etc/nginx/thought-diary-upstreams.conf
+        for port in "${ports[@]}"; do
+            [[ $port == "${1:-}" ]] || echo "server 127.0.0.1:$port max_fails=0;"
+        done >/etc/nginx/thought-diary-upstreams.conf
         systemctl reload nginx
     fi
-    if [[ -e /etc/caddy/thought-diary.env ]]; then
-        sed -i "s/^UPSTREAMS=.*/UPSTREAMS=$(printf '127.0.0.1:%s ' "$@")/" /etc/caddy/thought-diary.env
-        systemctl reload caddy
-    fi
 }
+trap leave_out EXIT
 
 for port in "${ports[@]}"; do
-    others=()
-    for other in "${ports[@]}"; do [[ $other == "$port" ]] || others+=("$other"); done
     echo "thought-diary@$port: taken out of the proxy; restarts in $drain s"
-    route_to "${others[@]}"
+    leave_out "$port"
     sleep "$drain"
     systemctl restart "thought-diary@$port"
     for _ in {1..60}; do
@@ -36,5 +38,4 @@ for port in "${ports[@]}"; do
         exit 1
     fi
 done
-route_to "${ports[@]}"
 echo "All instances were restarted."
