@@ -1,126 +1,116 @@
-//! End-to-end tests over the real `.wasm` on real servers. The servers are started once, before the tests, and stopped after them.
+//! End-to-end tests over the real `.wasm`, on real servers that start once before the tests and stop after them.
 
-use std::pin::Pin;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
-/// A module's tests by their names; one that is not listed is dead code, and the compiler says so.
-macro_rules! tests {
-    ($($name:ident),+ $(,)?) => {
-        pub fn tests() -> Vec<crate::Test> {
-            vec![$((
-                concat!(module_path!(), "::", stringify!($name)),
-                |stage| Box::pin($name(stage)),
-            )),+]
-        }
-    };
+mod support {
+    pub mod analysis;
+    pub mod client;
+    pub mod database;
+    pub mod env;
+    pub mod http_server;
+    pub mod instance;
+    pub mod invariants;
+    pub mod marked_text;
+    pub mod model_server;
+    pub mod openapi;
+    pub mod raw_http;
+    pub mod registry;
+    pub mod repository;
+    pub mod request;
+    pub mod response;
+    pub mod tcp_proxy;
+    pub mod time;
+    pub mod trace_collector;
+    pub mod unique;
 }
 
-mod client;
-mod collector;
-mod conventions;
-mod html;
-mod model;
-mod raw;
-mod schema;
-mod stage;
-mod wire;
+mod accounts {
+    mod login;
+    mod rate_limits;
+    mod register;
+    mod sessions;
+    mod tokens;
+}
 
-mod adoption;
-mod auth;
-mod bad_input;
-mod bad_models;
-mod bad_requests;
-mod cache;
-mod circuit;
-mod connections;
-mod cors;
-mod diaries;
-mod faults;
-mod headers;
-mod limits;
-mod logins;
-mod pages;
-mod permissions;
-mod privacy;
-mod providers;
-mod sentiment;
-mod settings;
-mod stampede;
-mod stats;
-mod sweep;
-mod system;
-mod tokens;
+mod diaries {
+    mod analyze;
+    mod concurrency;
+    mod create;
+    mod delete;
+    mod list;
+    mod read;
+    mod stats;
+    mod sweep;
+    mod update;
+}
 
-use stage::Stage;
+mod migrations {
+    mod adoption;
+    mod sample_data;
+    mod steps;
+}
 
-/// A name, and what to run on the stage.
-type Test = (
-    &'static str,
-    fn(&'static Stage) -> Pin<Box<dyn Future<Output = ()> + Send>>,
-);
+mod sentiment {
+    mod cache;
+    mod circuit_breaker;
+    mod invalid_replies;
+    mod lexicon;
+    mod model;
+    mod overload;
+    mod providers;
+    mod unreachable_model;
+}
 
-/// Most tests wait for servers rather than for the processor.
-const THREADS: usize = 6;
+mod system {
+    mod cors;
+    mod docs;
+    mod headers;
+    mod manifest;
+    mod openapi;
+    mod operations;
+    mod outages;
+    mod privacy;
+    mod raw_requests;
+    mod request_bodies;
+    mod routing;
+    mod settings;
+}
 
-/// The stage is set for the first test that is run, and once only.
-static STAGE: OnceCell<Result<Stage>> = OnceCell::const_new();
+use support::env::TestEnv;
+use support::registry::{Test, tests};
+
+/// More than there are cores, because most tests wait for servers.
+const TEST_THREADS: usize = 6;
+
+/// The environment, which the first test starts: `--list` starts no servers.
+static ENV: OnceCell<Result<TestEnv>> = OnceCell::const_new();
 
 fn main() -> Result<ExitCode> {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(THREADS);
+    arguments.test_threads.get_or_insert(TEST_THREADS);
     let runtime = Runtime::new()?;
-    let conclusion = libtest_mimic::run(&arguments, trials(runtime.handle()));
-    if let Some(Ok(stage)) = STAGE.get() {
-        runtime.block_on(stage.stop());
+    let trial = |test: &'static Test| {
+        let runtime = runtime.handle().clone();
+        Trial::test(test.name(), move || runtime.block_on(run(test)))
+    };
+    let trials = tests().into_iter().map(trial).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Some(Ok(env)) = ENV.get() {
+        runtime.block_on(env.stop());
     }
     Ok(conclusion.exit_code())
 }
 
-async fn perform(test: Test) -> Result<(), Failed> {
-    let stage = STAGE.get_or_init(Stage::start).await.as_ref();
-    let stage = stage.map_err(|error| format!("the servers did not start: {error:#}"))?;
-    (test.1)(stage).await;
+async fn run(test: &Test) -> Result<(), Failed> {
+    let env = ENV.get_or_init(TestEnv::start).await.as_ref();
+    let env = env.map_err(|error| {
+        format!("the servers did not start; `cargo xtask test` builds what they need: {error:#}")
+    })?;
+    test.run(env).await;
     Ok(())
-}
-
-fn trials(runtime: &Handle) -> Vec<Trial> {
-    let modules = [
-        // Those that wait longest come first.
-        faults::tests(),
-        sentiment::tests(),
-        bad_models::tests(),
-        circuit::tests(),
-        providers::tests(),
-        stampede::tests(),
-        cache::tests(),
-        settings::tests(),
-        adoption::tests(),
-        auth::tests(),
-        logins::tests(),
-        bad_input::tests(),
-        bad_requests::tests(),
-        connections::tests(),
-        cors::tests(),
-        diaries::tests(),
-        headers::tests(),
-        limits::tests(),
-        pages::tests(),
-        permissions::tests(),
-        privacy::tests(),
-        stats::tests(),
-        sweep::tests(),
-        system::tests(),
-        tokens::tests(),
-    ];
-    let trial = |test: Test| {
-        let runtime = runtime.clone();
-        let name = test.0.trim_start_matches("e2e::");
-        Trial::test(name, move || runtime.block_on(perform(test)))
-    };
-    modules.into_iter().flatten().map(trial).collect()
 }

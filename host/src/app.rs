@@ -1,178 +1,158 @@
-//! A running application: its components, compiled and linked, and what they share.
+//! Loads the application and passes requests to its components.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 
-use anyhow::{Context, Result};
-use wasmtime::Engine;
+use anyhow::{Context, Result, anyhow};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::ProxyHandler;
 
 use crate::allowed_hosts::AllowedHosts;
-use crate::engine;
+use crate::component::{Component, Shared};
+use crate::engine::Compiler;
+use crate::http_client::HttpClient;
 use crate::instances::Instances;
-use crate::limits::Limit;
 use crate::logs::Logs;
-use crate::manifest::{self, Manifest};
-use crate::outbound_http::HttpClients;
+use crate::manifest::{self, Application, Manifest};
 use crate::postgres_pool::Pools;
-use crate::routes::Router;
+use crate::request_headers;
+use crate::resolver::Resolver;
+use crate::router::{RouteMatch, Router};
 use crate::runtime_config::RuntimeConfig;
-use crate::variables::Variables;
+
+/// The client address that a component sees when another component calls it.
+const COMPONENT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// A running application.
 pub struct App {
-    /// `[application] name`.
-    pub name: String,
-    /// `[application] version`.
-    pub version: Option<String>,
-    /// The public routes.
+    /// Its name and version.
+    pub application: Application,
+    /// Its public routes.
     pub router: Router,
-    /// Where the application itself listens, once it does: for its requests to itself.
-    pub own_address: OnceLock<std::net::SocketAddr>,
     handlers: HashMap<String, ProxyHandler<Instances>>,
 }
 
-/// What all instances of one component share.
-pub struct Component {
-    /// The component's id in the manifest.
-    pub id: String,
-    /// The component's variables with their values.
-    pub variables: HashMap<String, String>,
-    /// Environment variables.
-    pub environment: Vec<(String, String)>,
-    /// Where it may connect to.
-    pub allowed_hosts: AllowedHosts,
-    /// Where its output goes.
-    pub logs: Logs,
-    /// Bytes of memory an instance may have.
-    pub max_instance_memory: Option<usize>,
-    /// Its Postgres connections.
-    pub postgres: Pools,
-    /// How many Postgres connections the application may hold.
-    pub postgres_limit: Limit,
-    /// How many Redis connections the application may hold.
-    pub redis_limit: Limit,
-    /// Outbound HTTP connections, shared with the other components.
-    pub http: Arc<HttpClients>,
-    engine: Engine,
-    app: Weak<App>,
-}
-
-/// How the caller wants the application to run.
-pub struct Options {
-    /// Values of variables that win over all others.
-    pub variables: HashMap<String, String>,
-    /// Folder for the components' output files.
-    pub log_dir: Option<PathBuf>,
-    /// Whether components' output goes to the console as well.
-    pub to_console: bool,
-}
-
 impl App {
-    /// Compiles and links everything that `manifest` names.
-    ///
-    /// Nothing runs yet; errors are for the person who started the host.
-    pub fn load(manifest: Manifest, config: RuntimeConfig, options: Options) -> Result<Arc<Self>> {
-        let mut given = config.variables.clone();
-        given.extend(options.variables.clone());
-        let variables = Variables::resolve(&manifest.variables, &given)?;
-        let router = Router::new(&manifest.triggers)?;
-        let engine = engine::new()?;
-        let linker = engine::linker(&engine)?;
-        let compiled = engine::compile_all(&engine, &linker, &manifest.components)?;
-        let http = Arc::new(HttpClients::new(config.http_pooling, config.http.clone()));
-        let ids: Vec<&str> = manifest.components.iter().map(|c| c.id.as_str()).collect();
-
-        let mut failure = None;
-        let app = Arc::new_cyclic(|app| {
-            let mut handlers = HashMap::new();
-            for (declared, pre) in manifest.components.iter().zip(compiled) {
-                let shared = Shared {
-                    config: &config,
-                    options: &options,
-                    variables: &variables,
-                    ids: &ids,
-                };
-                match shared.component(declared, &engine, &http, app) {
-                    Ok(component) => {
-                        let instances = Instances::new(Arc::new(component), pre);
-                        handlers.insert(declared.id.clone(), ProxyHandler::new(instances));
-                    }
-                    Err(error) => failure = Some(error),
-                }
-            }
-            Self {
-                name: manifest.name.clone(),
-                version: manifest.version.clone(),
-                router,
-                own_address: OnceLock::new(),
-                handlers,
-            }
+    /// Compiles and links the components that a trigger names.
+    pub fn load(
+        manifest: Manifest,
+        config: &RuntimeConfig,
+        resolver: &Resolver,
+        log_folder: Option<&Path>,
+    ) -> Result<Arc<Self>> {
+        let router = Router::new(&manifest.trigger.http)?;
+        let http = &config.outbound_http;
+        let shared = Arc::new(Shared {
+            http: HttpClient::new(http.connection_pooling, http.max_connections.clone()),
+            postgres_limit: config.outbound_pg.max_connections.clone(),
+            redis_limit: config.outbound_redis.max_connections.clone(),
+            call: OnceLock::new(),
         });
-        match failure {
-            Some(error) => Err(error),
-            None => Ok(app),
-        }
+        let compiler = Compiler::new()?;
+        let load = |id: &str, declared: &manifest::Component| {
+            let pre = compiler.compile(id, declared)?;
+            let component = load_component(id, declared, resolver, log_folder, &shared)
+                .with_context(|| format!("component {id}"))?;
+            let instances = Instances::new(Arc::new(component), pre);
+            Ok((id.to_owned(), ProxyHandler::new(instances)))
+        };
+        let is_used = |id: &str| manifest.trigger.http.iter().any(|t| t.component == id);
+        // Compiling takes seconds without the cache, so each component gets a thread.
+        let handlers = std::thread::scope(|scope| {
+            let used = manifest.component.iter().filter(|(id, _)| is_used(id));
+            let threads: Vec<_> = used
+                .map(|(id, declared)| scope.spawn(|| load(id, declared)))
+                .collect();
+            let results = threads.into_iter().map(|thread| thread.join());
+            results
+                .map(|result| result.map_err(|_| anyhow!("the compiler panicked"))?)
+                .collect::<Result<_>>()
+        })?;
+        let app = Arc::new(Self {
+            application: manifest.application,
+            router,
+            handlers,
+        });
+        let weak = Arc::downgrade(&app);
+        let call = move |id, request| -> futures::future::BoxFuture<'static, _> {
+            Box::pin(call_component(weak.clone(), id, request))
+        };
+        shared.call.get_or_init(|| Box::new(call));
+        Ok(app)
     }
 
-    /// What runs the component `id`.
-    pub fn handler(&self, id: &str) -> Option<&ProxyHandler<Instances>> {
-        self.handlers.get(id)
-    }
-}
-
-struct Shared<'a> {
-    config: &'a RuntimeConfig,
-    options: &'a Options,
-    variables: &'a Variables,
-    ids: &'a [&'a str],
-}
-
-impl Shared<'_> {
-    fn component(
+    /// Passes a request to a component. Returns an empty 500 if the component fails.
+    ///
+    /// # Errors
+    ///
+    /// The request has no valid `Host`, or there is no such component.
+    pub async fn handle(
         &self,
-        declared: &manifest::Component,
-        engine: &Engine,
-        http: &Arc<HttpClients>,
-        app: &Weak<App>,
-    ) -> Result<Component> {
-        let id = &declared.id;
-        let at_fault = || format!("component {id}");
-        let mut variables = HashMap::new();
-        for (name, template) in &declared.variables {
-            let value = self.variables.render(template);
-            let value = value.with_context(|| format!("component {id}, variable {name}"))?;
-            variables.insert(name.clone(), value);
-        }
-        let patterns = &declared.allowed_outbound_hosts;
-        let allowed_hosts = AllowedHosts::parse(patterns, self.variables, self.ids);
-        let log_dir = self.options.log_dir.as_deref();
-        Ok(Component {
-            id: id.clone(),
-            variables,
-            environment: declared.environment.clone().into_iter().collect(),
-            allowed_hosts: allowed_hosts.with_context(at_fault)?,
-            logs: Logs::open(log_dir, id, self.options.to_console)?,
-            max_instance_memory: self.config.max_instance_memory,
-            postgres: Pools::default(),
-            postgres_limit: self.config.postgres.clone(),
-            redis_limit: self.config.redis.clone(),
-            http: http.clone(),
-            engine: engine.clone(),
-            app: app.clone(),
-        })
+        request: Request<WasiBody>,
+        found: RouteMatch,
+        client: SocketAddr,
+    ) -> Result<Response<WasiBody>> {
+        let (mut parts, body) = request.into_parts();
+        request_headers::complete_uri(&mut parts)?;
+        let id = &found.component;
+        let handler = self.handlers.get(id);
+        let handler = handler.with_context(|| format!("there is no component {id}"))?;
+        let response = match request_headers::append(&mut parts, &found, client) {
+            Ok(()) => {
+                let request = Request::from_parts(parts, body);
+                handler.handle((), request).await.map_err(Into::into)
+            }
+            Err(error) => Err(error),
+        };
+        Ok(response.unwrap_or_else(|error: anyhow::Error| {
+            tracing::error!("request to component {id} failed: {error:#}");
+            empty_response(StatusCode::INTERNAL_SERVER_ERROR)
+        }))
     }
 }
 
-impl Component {
-    /// The engine that the component was compiled for.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
-    }
+/// Returns a response without a body, as Spin does where no component answers.
+pub fn empty_response(status: StatusCode) -> Response<WasiBody> {
+    let mut response = Response::new(Empty::new().map_err(Into::into).boxed_unsync());
+    *response.status_mut() = status;
+    response
+}
 
-    /// The application, as long as it runs.
-    pub fn app(&self) -> Option<Arc<App>> {
-        self.app.upgrade()
+async fn call_component(
+    app: Weak<App>,
+    id: String,
+    request: Request<WasiBody>,
+) -> Result<Response<WasiBody>> {
+    let app = app.upgrade().context("the application has ended")?;
+    let found = RouteMatch::of_call(id, request.uri().path());
+    app.handle(request, found, COMPONENT_ADDRESS).await
+}
+
+fn load_component(
+    id: &str,
+    declared: &manifest::Component,
+    resolver: &Resolver,
+    log_folder: Option<&Path>,
+    shared: &Arc<Shared>,
+) -> Result<Component> {
+    let mut variables = HashMap::new();
+    for (name, template) in &declared.variables {
+        variables.insert(name.clone(), resolver.render(template)?);
     }
+    let allowed = declared.allowed_outbound_hosts.iter();
+    let allowed: Vec<_> = allowed
+        .map(|entry| resolver.render(entry))
+        .collect::<Result<_>>()?;
+    Ok(Component {
+        id: id.to_owned(),
+        variables,
+        allowed_hosts: AllowedHosts::parse(&allowed)?,
+        logs: Logs::open(log_folder, id)?,
+        postgres: Pools::default(),
+        shared: shared.clone(),
+    })
 }

@@ -1,27 +1,78 @@
-//! The WebAssembly engine, what it offers to components, and their compilation.
+//! Compiles components and links them to the interfaces that the host implements.
 
-use anyhow::{Context, Result, anyhow, ensure};
-use wasmtime::component::{Component, InstancePre, Linker};
+use anyhow::{Context, Result, anyhow};
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
-use wasmtime_wasi_http::handler::ProxyPre;
+use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::{cli, filesystem, random};
+use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
-use crate::bindings;
-use crate::instances::HostState;
+use crate::bindings::Imports;
+use crate::logs;
 use crate::manifest;
+use crate::state::HostState;
 
-/// How many instances may live at once, unless the variable of Spin's says otherwise.
-const MAX_INSTANCES: u32 = 1_000;
-const MAX_INSTANCES_VARIABLE: &str = "SPIN_MAX_INSTANCE_COUNT";
+/// Spin's setting for the number of instances that may exist at once.
+const MAX_INSTANCES: &str = "SPIN_MAX_INSTANCE_COUNT";
+/// Spin's default for it.
+const DEFAULT_MAX_INSTANCES: u32 = 1_000;
 
-/// An engine that keeps compiled code in the user's cache and takes instances from a pool.
-pub fn new() -> Result<Engine> {
+/// Compiles and links components.
+pub struct Compiler {
+    engine: Engine,
+    linker: Linker<HostState>,
+}
+
+impl Compiler {
+    /// Creates the engine and the linker with the host's interfaces.
+    pub fn new() -> Result<Self> {
+        let engine = new_engine()?;
+        let linker = new_linker(&engine)?;
+        Ok(Self { engine, linker })
+    }
+
+    /// Compiles the component `id` and links it. The errors are for the operator.
+    pub fn compile(
+        &self,
+        id: &str,
+        component: &manifest::Component,
+    ) -> Result<ServicePre<HostState>> {
+        let source = component.source.display();
+        let bytes = std::fs::read(&component.source).with_context(|| {
+            let build = component.build.as_ref();
+            let build = build.map_or("spin build", |build| &build.command);
+            format!("component {id}: cannot read {source}: build it with `{build}`")
+        })?;
+        let compiled = Component::from_binary(&self.engine, &bytes).map_err(|error| {
+            anyhow!("component {id}: {source} is not a WebAssembly component: {error:#}")
+        })?;
+        let linked = self.linker.instantiate_pre(&compiled).map_err(|error| {
+            anyhow!(
+                "component {id} imports something that the embedded host does not implement; \
+                 run it with Spin: {error:#}"
+            )
+        })?;
+        ServicePre::new(linked).map_err(|error| {
+            anyhow!("component {id} does not export wasi:http/handler@0.3.0: {error:#}")
+        })
+    }
+}
+
+fn new_engine() -> Result<Engine> {
     let mut config = Config::new();
-    config.wasm_component_model(true);
     config.wasm_component_model_async(true);
-    config.cache(Some(Cache::from_file(None)?));
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(max_instances()?)));
-    // Without the address space that the pool reserves, instances are made one by one.
+    match Cache::from_file(None) {
+        Ok(cache) => _ = config.cache(Some(cache)),
+        Err(error) => logs::print_error(format_args!(
+            "Each start compiles the components anew, since the cache cannot be used: {error:#}. \
+             Set XDG_CACHE_HOME to a writable folder."
+        )),
+    }
+    let pool = instance_pool(max_instances()?);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    // The pool reserves terabytes of address space. Where that is limited, allocate on demand.
     Engine::new(&config).or_else(|_| {
         config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
         Ok(Engine::new(&config)?)
@@ -29,15 +80,16 @@ pub fn new() -> Result<Engine> {
 }
 
 fn max_instances() -> Result<u32> {
-    match std::env::var(MAX_INSTANCES_VARIABLE) {
+    match std::env::var(MAX_INSTANCES) {
         Ok(value) => value
             .parse()
-            .with_context(|| format!("{MAX_INSTANCES_VARIABLE} must be a number")),
-        Err(_) => Ok(MAX_INSTANCES),
+            .with_context(|| format!("{MAX_INSTANCES} must be a number, not {value:?}")),
+        Err(_) => Ok(DEFAULT_MAX_INSTANCES),
     }
 }
 
-fn pool(max_instances: u32) -> PoolingAllocationConfig {
+/// Returns Spin's sizes of the pool.
+fn instance_pool(max_instances: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(max_instances)
         .total_memories(max_instances)
@@ -58,60 +110,26 @@ fn pool(max_instances: u32) -> PoolingAllocationConfig {
     pool
 }
 
-/// Everything that a component may import.
-pub fn linker(engine: &Engine) -> Result<Linker<HostState>> {
+/// Links what Rust's standard library and spin-sdk import. The filesystem is among it because the
+/// SDK's function for a Postgres root certificate imports it; components see no folder there.
+fn new_linker(engine: &Engine) -> Result<Linker<HostState>> {
     let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-    bindings::Imports::add_to_linker::<_, HostState>(&mut linker, |state| state)?;
+    let l = &mut linker;
+    wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(l)?;
+    cli::environment::add_to_linker::<_, WasiCli>(l, HostState::cli)?;
+    cli::exit::add_to_linker::<_, WasiCli>(l, HostState::cli)?;
+    cli::terminal_input::add_to_linker::<_, WasiCli>(l, HostState::cli)?;
+    cli::terminal_output::add_to_linker::<_, WasiCli>(l, HostState::cli)?;
+    cli::terminal_stdin::add_to_linker::<_, WasiCli>(l, HostState::cli)?;
+    cli::terminal_stdout::add_to_linker::<_, WasiCli>(l, HostState::cli)?;
+    cli::terminal_stderr::add_to_linker::<_, WasiCli>(l, HostState::cli)?;
+    filesystem::preopens::add_to_linker::<_, WasiFilesystem>(l, HostState::filesystem)?;
+    filesystem::types::add_to_linker::<_, WasiFilesystem>(l, HostState::filesystem)?;
+    random::insecure_seed::add_to_linker::<_, WasiRandom>(l, HostState::random)?;
+    wasmtime_wasi::p3::cli::add_to_linker(l)?;
+    wasmtime_wasi::p3::clocks::add_to_linker(l)?;
+    wasmtime_wasi::p3::random::add_to_linker(l)?;
+    wasmtime_wasi_http::p3::add_to_linker(l)?;
+    Imports::add_to_linker::<_, HostState>(l, |state| state)?;
     Ok(linker)
-}
-
-/// Compiles and links the components, all at the same time, in their order.
-pub fn compile_all(
-    engine: &Engine,
-    linker: &Linker<HostState>,
-    components: &[manifest::Component],
-) -> Result<Vec<ProxyPre<HostState>>> {
-    for component in components {
-        ensure!(
-            component.source.is_file(),
-            "component {} is not built, {} is missing: run `{}`",
-            component.id,
-            component.source.display(),
-            component.build.as_deref().unwrap_or("spin build")
-        );
-    }
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = components
-            .iter()
-            .map(|component| scope.spawn(move || compile(engine, linker, component)))
-            .collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
-            thread
-                .join()
-                .map_err(|_| anyhow!("the compiler panicked"))?
-        };
-        threads.into_iter().map(join).collect()
-    })
-}
-
-fn compile(
-    engine: &Engine,
-    linker: &Linker<HostState>,
-    component: &manifest::Component,
-) -> Result<ProxyPre<HostState>> {
-    let id = &component.id;
-    let source = component.source.display();
-    let compiled = Component::from_file(engine, &component.source).map_err(|error| {
-        anyhow!("component {id}: {source} is not a WebAssembly component: {error:#}")
-    })?;
-    let linked: InstancePre<_> = linker.instantiate_pre(&compiled).map_err(|error| {
-        anyhow!("component {id} imports something that this host does not offer: {error:#}")
-    })?;
-    let service = ServicePre::new(linked).map_err(anyhow::Error::from);
-    let service = service
-        .with_context(|| format!("component {id} does not export wasi:http/handler@0.3.0"))?;
-    Ok(ProxyPre::P3(service))
 }

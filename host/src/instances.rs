@@ -1,4 +1,4 @@
-//! Component instances: what one holds, how many requests it serves, and when it is dropped.
+//! The life of a component's instances: how many requests one serves, and when it is dropped.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -6,114 +6,32 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
-use wasmtime::component::{GuestTaskId, HasData, ResourceTable};
-use wasmtime::{Store, StoreContextMut, StoreLimits, StoreLimitsBuilder};
-use wasmtime_wasi::sockets::SocketAddrUse;
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime::component::GuestTaskId;
+use wasmtime::{Store, StoreContextMut};
+use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::handler::{
-    HandlerState, Instance, ProxyPre, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
+    HandlerState, Instance, Proxy, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
 };
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_http::p3::bindings::ServicePre;
 
-use crate::app::Component;
-use crate::outbound_http::OutboundHttp;
+use crate::component::Component;
+use crate::logs;
+use crate::state::HostState;
 
-/// How many requests one instance serves before it is dropped.
-const REQUESTS_PER_INSTANCE: usize = 128;
-/// How many requests one instance serves at the same time.
-const CONCURRENT_REQUESTS: usize = 16;
-/// How long an instance without requests is kept.
+// Spin's defaults.
+const MAX_REQUESTS: usize = 128;
+const MAX_CONCURRENT_REQUESTS: usize = 16;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the host keeps for one instance.
-pub struct HostState {
-    /// The component that this is an instance of.
-    pub component: Arc<Component>,
-    /// Resources that the instance holds.
-    pub table: ResourceTable,
-    /// How many Postgres connections are in `table`.
-    pub postgres_connections: usize,
-    /// How many Redis connections are in `table`.
-    pub redis_connections: usize,
-    limits: StoreLimits,
-    wasi: WasiCtx,
-    http: WasiHttpCtx,
-    outbound_http: OutboundHttp,
-}
-
-/// The host interfaces are implemented for [`HostState`] itself.
-impl HasData for HostState {
-    type Data<'a> = &'a mut HostState;
-}
-
-impl HostState {
-    fn new(component: Arc<Component>) -> Self {
-        let mut limits = StoreLimitsBuilder::new();
-        if let Some(bytes) = component.max_instance_memory {
-            limits = limits.memory_size(bytes);
-        }
-        Self {
-            table: ResourceTable::new(),
-            postgres_connections: 0,
-            redis_connections: 0,
-            limits: limits.build(),
-            wasi: wasi(&component),
-            http: WasiHttpCtx::new(),
-            outbound_http: OutboundHttp::new(component.clone()),
-            component,
-        }
-    }
-}
-
-fn wasi(component: &Arc<Component>) -> WasiCtx {
-    let mut wasi = WasiCtxBuilder::new();
-    wasi.stdout(component.logs.stdout.clone());
-    wasi.stderr(component.logs.stderr.clone());
-    for (name, value) in &component.environment {
-        wasi.env(name, value);
-    }
-    let component = component.clone();
-    wasi.socket_addr_check(move |address, purpose| {
-        let scheme = match purpose {
-            SocketAddrUse::TcpBind => None,
-            SocketAddrUse::TcpConnect => Some("tcp"),
-            _ => Some("udp"),
-        };
-        let allowed = scheme
-            .is_some_and(|scheme| component.allowed_hosts.allows(&address.to_string(), scheme));
-        Box::pin(async move { allowed })
-    });
-    wasi.build()
-}
-
-impl WasiView for HostState {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
-}
-
-impl WasiHttpView for HostState {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView {
-            hooks: &mut self.outbound_http,
-            table: &mut self.table,
-            ctx: &mut self.http,
-        }
-    }
-}
-
-/// Makes instances of one component.
+/// Creates instances of one component.
 pub struct Instances {
     component: Arc<Component>,
-    pre: ProxyPre<HostState>,
+    pre: ServicePre<HostState>,
 }
 
 impl Instances {
-    /// Instances of `component` from its linked code.
-    pub fn new(component: Arc<Component>, pre: ProxyPre<HostState>) -> Self {
+    /// Creates instances of `component` from its linked code.
+    pub fn new(component: Arc<Component>, pre: ServicePre<HostState>) -> Self {
         Self { component, pre }
     }
 }
@@ -125,12 +43,11 @@ impl HandlerState for Instances {
 
     async fn instantiate(&self) -> wasmtime::Result<Instance<HostState, IdleTimeout, Reuse>> {
         let state = HostState::new(self.component.clone());
-        let mut store = Store::new(self.component.engine(), state);
-        store.limiter(|state| &mut state.limits);
-        let proxy = self.pre.instantiate_async(&mut store).await?;
+        let mut store = Store::new(self.pre.engine(), state);
+        let service = self.pre.instantiate_async(&mut store).await?;
         Ok(Instance {
             store,
-            proxy,
+            proxy: Proxy::P3(service),
             view: HostState::http,
             expiration: IdleTimeout(Box::pin(tokio::time::sleep(IDLE_TIMEOUT))),
             state: Reuse,
@@ -138,7 +55,7 @@ impl HandlerState for Instances {
     }
 }
 
-/// Ends an instance that has been idle for [`IDLE_TIMEOUT`]. Requests have no timeout.
+/// Ends an instance that has been idle for [`IDLE_TIMEOUT`]. Requests have no timeout, as in Spin.
 pub struct IdleTimeout(Pin<Box<Sleep>>);
 
 impl WorkerExpiration for IdleTimeout {
@@ -160,7 +77,7 @@ impl WorkerExpiration for IdleTimeout {
     }
 }
 
-/// The rule by which an instance takes further requests.
+/// Decides whether an instance takes another request.
 pub struct Reuse;
 
 impl WorkerState for Reuse {
@@ -168,15 +85,16 @@ impl WorkerState for Reuse {
     type RequestData = ();
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
-        if total >= REQUESTS_PER_INSTANCE {
+        if total >= MAX_REQUESTS {
             ShouldAccept::Never
-        } else if concurrent >= CONCURRENT_REQUESTS {
+        } else if concurrent >= MAX_CONCURRENT_REQUESTS {
             ShouldAccept::No
         } else {
             ShouldAccept::Yes
         }
     }
 
+    /// Returns a request timeout that never fires.
     fn on_request_start(
         &self,
         _: StoreContextMut<'_, HostState>,
@@ -188,7 +106,8 @@ impl WorkerState for Reuse {
 
     fn drop(&self, store: Store<HostState>, result: wasmtime::Result<()>) {
         if let Err(error) = result {
-            eprintln!("component {} failed: {error:#}", store.data().component.id);
+            let id = &store.data().component.id;
+            logs::print_error(format_args!("component {id} failed: {error:#}"));
         }
     }
 }

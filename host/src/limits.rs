@@ -1,42 +1,37 @@
-//! How many outbound connections may be open at once, by interface and altogether.
+//! Limits on open outbound connections.
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A limit on connections; waiting for it has no end, as in Spin.
-#[derive(Clone, Default)]
-pub struct Limit {
-    own: Option<Arc<Semaphore>>,
-    total: Option<Arc<Semaphore>>,
-}
+/// A limit on the connections that the application has open at once, or no limit.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(from = "usize")]
+pub struct ConnectionLimit(Option<Arc<Semaphore>>);
 
-/// The right to have a connection open, given back when dropped.
+/// Permission to have one connection open, returned to the limit when dropped.
 pub struct Permit {
-    _own: Option<OwnedSemaphorePermit>,
-    _total: Option<OwnedSemaphorePermit>,
+    _semaphore: Option<OwnedSemaphorePermit>,
 }
 
-impl Limit {
-    /// A limit of `own` connections that also counts against `total`; none is no limit.
-    pub fn new(own: Option<usize>, total: Option<Arc<Semaphore>>) -> Self {
-        Self {
-            own: own.map(|limit| Arc::new(Semaphore::new(limit))),
-            total,
-        }
+impl From<usize> for ConnectionLimit {
+    fn from(max: usize) -> Self {
+        let permits = max.min(Semaphore::MAX_PERMITS);
+        Self(Some(Arc::new(Semaphore::new(permits))))
     }
+}
 
-    /// Waits for its turn.
+impl ConnectionLimit {
+    /// Waits until a connection may be opened. There is no timeout, as in Spin.
     pub async fn acquire(&self) -> Permit {
-        // The own permit first: who waits for it must not hold one of the total.
+        let semaphore = match &self.0 {
+            // An error means that the semaphore was closed, and this one never is.
+            Some(semaphore) => semaphore.clone().acquire_owned().await.ok(),
+            None => None,
+        };
         Permit {
-            _own: acquire(self.own.as_ref()).await,
-            _total: acquire(self.total.as_ref()).await,
+            _semaphore: semaphore,
         }
     }
-}
-
-async fn acquire(semaphore: Option<&Arc<Semaphore>>) -> Option<OwnedSemaphorePermit> {
-    // The error is that the semaphore was closed, which nobody does.
-    semaphore?.clone().acquire_owned().await.ok()
 }

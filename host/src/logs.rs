@@ -1,5 +1,6 @@
-//! Where a component's stdout and stderr go: a file each, and the console's stderr.
+//! Output of components, and of the host itself.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -11,80 +12,60 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-/// How many bytes a component may hand over in one call.
-const WRITE_SIZE: usize = 1 << 20;
+/// How many bytes a component may write in one call.
+const MAX_WRITE: usize = 1 << 20;
 
-/// The two output streams of a component, shared by its instances.
-#[derive(Clone)]
+/// Writes a line to stderr. Unlike `eprintln!`, does not panic where stderr is closed.
+pub fn print_error(line: impl Display) {
+    _ = writeln!(io::stderr(), "{line}");
+}
+
+/// The output streams of a component, shared by its instances.
 pub struct Logs {
-    /// For the component's stdout.
+    /// The component's stdout.
     pub stdout: LogStream,
-    /// For the component's stderr.
+    /// The component's stderr.
     pub stderr: LogStream,
 }
 
-/// One output stream.
+/// An output stream, copied to the host's stderr and, if there is a log folder, to a file.
 #[derive(Clone)]
-pub struct LogStream {
-    file: Option<Arc<File>>,
-    to_console: bool,
-}
+pub struct LogStream(Option<Arc<File>>);
 
 impl Logs {
     /// Opens `<component>_stdout.txt` and `<component>_stderr.txt` in `folder` for appending.
-    pub fn open(folder: Option<&Path>, component: &str, to_console: bool) -> Result<Self> {
-        let stream = |name: &str| -> Result<LogStream> {
-            let file = folder.map(|folder| append_to(folder, &format!("{component}_{name}.txt")));
-            Ok(LogStream {
-                file: file.transpose()?.map(Arc::new),
-                // Without a file the console is the only place left.
-                to_console: to_console || folder.is_none(),
-            })
+    pub fn open(folder: Option<&Path>, component: &str) -> Result<Self> {
+        let open = |name: &str| -> Result<LogStream> {
+            let Some(folder) = folder else {
+                return Ok(LogStream(None));
+            };
+            let path = folder.join(format!("{component}_{name}.txt"));
+            let file = File::options().create(true).append(true).open(&path);
+            let file = file.with_context(|| {
+                format!(
+                    "cannot write the log file {}: choose another folder with --state-dir, or none with --state-dir ''",
+                    path.display()
+                )
+            });
+            Ok(LogStream(Some(Arc::new(file?))))
         };
         Ok(Self {
-            stdout: stream("stdout")?,
-            stderr: stream("stderr")?,
+            stdout: open("stdout")?,
+            stderr: open("stderr")?,
         })
     }
 }
 
-fn append_to(folder: &Path, name: &str) -> Result<File> {
-    let path = folder.join(name);
-    std::fs::create_dir_all(folder)
-        .and_then(|()| File::options().create(true).append(true).open(&path))
-        .with_context(|| format!("cannot write the log file {}", path.display()))
-}
-
 impl LogStream {
-    fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        if let Some(file) = &self.file {
-            (&**file).write_all(bytes)?;
+    /// Writes without waiting, so that the lines of a component stay in order. Ignores errors: a
+    /// full disk must not fail requests.
+    fn append(&self, bytes: &[u8]) {
+        if let Some(file) = &self.0 {
+            _ = (&**file).write_all(bytes);
         }
-        if self.to_console {
-            io::stderr().write_all(bytes)?;
-        }
-        Ok(())
-    }
-}
-
-/// Written to without waiting: both places are local, and a component's lines stay in order.
-impl AsyncWrite for LogStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut TaskContext<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Poll::Ready(self.write(bytes).map(|()| bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+        _ = io::stderr().write_all(bytes);
     }
 }
 
@@ -104,10 +85,31 @@ impl StdoutStream for LogStream {
     }
 }
 
+/// WASI 0.3.
+impl AsyncWrite for LogStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut TaskContext<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.append(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// WASI 0.2.
 impl OutputStream for LogStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        let written = LogStream::write(self, &bytes);
-        written.map_err(|error| StreamError::LastOperationFailed(error.into()))
+        self.append(&bytes);
+        Ok(())
     }
 
     fn flush(&mut self) -> StreamResult<()> {
@@ -115,7 +117,7 @@ impl OutputStream for LogStream {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(WRITE_SIZE)
+        Ok(MAX_WRITE)
     }
 }
 

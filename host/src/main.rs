@@ -1,36 +1,40 @@
-//! The embedded host: `host up` runs a Spin HTTP application on this machine, for local runs and tests.
+//! The embedded host: runs a Spin HTTP application on wasmtime.
 
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 #![expect(
     clippy::result_large_err,
-    reason = "the errors of the interfaces are what WIT makes them"
+    reason = "WIT determines the errors of the interfaces"
 )]
 
 mod allowed_hosts;
 mod app;
-mod arriving;
 mod bindings;
+mod component;
 mod engine;
-mod headers;
-mod http_trigger;
+mod http_client;
+mod http_server;
 mod instances;
 mod limits;
 mod logs;
 mod manifest;
-mod outbound_connect;
 mod outbound_http;
 mod postgres;
 mod postgres_pool;
-mod postgres_types;
+mod postgres_values;
 mod redis;
-mod routes;
+mod redis_client;
+mod request_headers;
+mod resolver;
+mod router;
 mod runtime_config;
+mod state;
 mod tls;
 mod up;
 mod variables;
 
 use clap::Parser;
 
-/// Runs Spin HTTP applications on wasmtime, with the same options as Spin.
+/// Runs Spin HTTP applications on wasmtime.
 #[derive(Parser)]
 #[command(name = "host", version)]
 enum Command {
@@ -41,13 +45,10 @@ enum Command {
 #[tokio::main]
 async fn main() {
     let Command::Up(up) = Command::parse();
-    let code = match up.run().await {
-        Ok(()) => 0,
-        Err(error) => {
-            eprintln!("Error: {error:#}");
-            1
-        }
-    };
-    // Leaving at once gives up the requests being answered without reporting each as failed.
-    std::process::exit(code)
+    let result = up.run().await;
+    if let Err(error) = &result {
+        logs::print_error(format_args!("Error: {error:#}"));
+    }
+    // Returning would wait for the tasks of requests that are still in flight.
+    std::process::exit(i32::from(result.is_err()))
 }

@@ -1,37 +1,22 @@
-//! The interface `spin:postgres@4.2.0`: connections, statements and streams of rows.
+//! `spin:postgres`.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
-use tokio::sync::mpsc;
-use wasmtime::StoreContextMut;
-use wasmtime::component::{
-    Accessor, Destination, FutureReader, Resource, StreamProducer, StreamReader, StreamResult,
+use deadpool_postgres::Object;
+use futures::{StreamExt, pin_mut};
+use tokio_postgres::config::Host as ServerHost;
+use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
+
+use crate::bindings::postgres::{
+    Column, DbError, Error, Host, HostConnection, HostConnectionBuilder,
+    HostConnectionBuilderWithStore, HostConnectionWithStore, ParameterValue, QueryError, Row,
 };
+use crate::component::Component;
+use crate::postgres_pool::{Connection, Target};
+use crate::postgres_values::{from_sql, to_sql};
+use crate::state::HostState;
 
-use crate::bindings::spin::postgres::postgres::{
-    Column, Error, Host, HostConnection, HostConnectionBuilder, HostConnectionBuilderWithStore,
-    HostConnectionWithStore, ParameterValue, Row, RowSet,
-};
-use crate::instances::HostState;
-use crate::limits::Permit;
-use crate::postgres_pool::{Client, RootCertificate};
-
-/// How many connections an instance may have.
-const MAX_CONNECTIONS: usize = 1024;
-
-/// A component's connection, lent by the pool until it is dropped.
-pub struct Connection {
-    client: Client,
-    _permit: Permit,
-}
-
-/// A connection in the making.
-pub struct ConnectionBuilder {
-    address: String,
-    root: Option<RootCertificate>,
-}
-
+/// The result of `query-async`: columns, rows, and the outcome of the statement.
 type Rows = (
     Vec<Column>,
     StreamReader<Row>,
@@ -40,104 +25,8 @@ type Rows = (
 
 impl Host for HostState {}
 
-impl HostState {
-    fn postgres(&self, connection: &Resource<Connection>) -> Result<Client, Error> {
-        match self.table.get(connection) {
-            Ok(open) => Ok(open.client.clone()),
-            Err(_) => Err(Error::ConnectionFailed("no connection found".to_owned())),
-        }
-    }
-
-    fn keep_postgres(&mut self, connection: Connection) -> Result<Resource<Connection>, Error> {
-        if self.postgres_connections >= MAX_CONNECTIONS {
-            return Err(Error::ConnectionFailed("too many connections".to_owned()));
-        }
-        let resource = self.table.push(connection);
-        self.postgres_connections += 1;
-        resource.map_err(|_| Error::ConnectionFailed("too many connections".to_owned()))
-    }
-
-    fn builder(
-        &mut self,
-        builder: &Resource<ConnectionBuilder>,
-    ) -> Result<&mut ConnectionBuilder, Error> {
-        let found = self.table.get_mut(builder);
-        found.map_err(|_| Error::ConnectionFailed("no builder found".to_owned()))
-    }
-}
-
-impl crate::app::Component {
-    /// Opens a connection if the component may reach `address`.
-    async fn open_postgres(
-        &self,
-        address: &str,
-        root: Option<&RootCertificate>,
-    ) -> Result<Connection, Error> {
-        self.check_postgres(address)?;
-        let permit = self.postgres_limit.acquire().await;
-        let client = self.postgres.get(address, root).await;
-        Ok(Connection {
-            client: client.map_err(|error| Error::ConnectionFailed(format!("{error:?}")))?,
-            _permit: permit,
-        })
-    }
-
-    /// Every host of the address must be allowed, with its port.
-    fn check_postgres(&self, address: &str) -> Result<(), Error> {
-        let refused = |reason: String| Err(Error::ConnectionFailed(reason));
-        let config: tokio_postgres::Config = match address.parse() {
-            Ok(config) => config,
-            Err(error) => return refused(error.to_string()),
-        };
-        let ports = config.get_ports();
-        for (index, host) in config.get_hosts().iter().enumerate() {
-            let tokio_postgres::config::Host::Tcp(host) = host else {
-                return refused("Unix sockets are not supported on WebAssembly".to_owned());
-            };
-            let port = match ports {
-                [port] => Some(port),
-                _ => ports.get(index),
-            };
-            let url = port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
-            if !self.allowed_hosts.allows(&url, "postgres") {
-                return refused(format!("address postgres://{url} is not permitted"));
-            }
-        }
-        Ok(())
-    }
-}
-
 impl HostConnection for HostState {
-    async fn open(&mut self, address: String) -> Result<Resource<Connection>, Error> {
-        let component = self.component.clone();
-        let connection = component.open_postgres(&address, None).await?;
-        self.keep_postgres(connection)
-    }
-
-    async fn query(
-        &mut self,
-        connection: Resource<Connection>,
-        statement: String,
-        parameters: Vec<ParameterValue>,
-    ) -> Result<RowSet, Error> {
-        self.postgres(&connection)?
-            .query(&statement, &parameters)
-            .await
-    }
-
-    async fn execute(
-        &mut self,
-        connection: Resource<Connection>,
-        statement: String,
-        parameters: Vec<ParameterValue>,
-    ) -> Result<u64, Error> {
-        self.postgres(&connection)?
-            .execute(&statement, &parameters)
-            .await
-    }
-
-    async fn drop(&mut self, connection: Resource<Connection>) -> wasmtime::Result<()> {
-        self.postgres_connections -= 1;
+    fn drop(&mut self, connection: Resource<Connection>) -> wasmtime::Result<()> {
         self.table.delete(connection)?;
         Ok(())
     }
@@ -148,19 +37,7 @@ impl<T: Send> HostConnectionWithStore<T> for HostState {
         accessor: &Accessor<T, Self>,
         address: String,
     ) -> Result<Resource<Connection>, Error> {
-        let component = accessor.with(|mut access| access.get().component.clone());
-        let connection = component.open_postgres(&address, None).await?;
-        accessor.with(|mut access| access.get().keep_postgres(connection))
-    }
-
-    async fn execute_async(
-        accessor: &Accessor<T, Self>,
-        connection: Resource<Connection>,
-        statement: String,
-        parameters: Vec<ParameterValue>,
-    ) -> Result<u64, Error> {
-        let client = accessor.with(|mut access| access.get().postgres(&connection))?;
-        client.execute(&statement, &parameters).await
+        open(accessor, Target::new(address)).await
     }
 
     async fn query_async(
@@ -169,13 +46,17 @@ impl<T: Send> HostConnectionWithStore<T> for HostState {
         statement: String,
         parameters: Vec<ParameterValue>,
     ) -> Result<Rows, Error> {
-        let client = accessor.with(|mut access| access.get().postgres(&connection))?;
-        let answer = client.query_streamed(&statement, &parameters).await?;
+        let client = accessor.with(|mut access| {
+            let connection = access.get().table.get(&connection);
+            connection.map(|connection| connection.client.clone())
+        });
+        let client = client.map_err(|error| Error::ConnectionFailed(error.to_string()))?;
+        let (columns, rows, outcome) = query(&client, &statement, parameters).await?;
         accessor.with(|mut access| {
-            let rows = StreamReader::new(&mut access, RowProducer(answer.rows));
-            let end = FutureReader::new(&mut access, answer.end);
-            match (rows, end) {
-                (Ok(rows), Ok(end)) => Ok((answer.columns, rows, end)),
+            let rows = StreamReader::new(&mut access, rows);
+            let outcome = FutureReader::new(&mut access, async { wasmtime::error::Ok(outcome) });
+            match (rows, outcome) {
+                (Ok(rows), Ok(outcome)) => Ok((columns, rows, outcome)),
                 (Err(error), _) | (_, Err(error)) => Err(Error::Other(error.to_string())),
             }
         })
@@ -183,37 +64,18 @@ impl<T: Send> HostConnectionWithStore<T> for HostState {
 }
 
 impl HostConnectionBuilder for HostState {
-    async fn new(&mut self, address: String) -> wasmtime::Result<Resource<ConnectionBuilder>> {
-        let builder = ConnectionBuilder {
-            address,
-            root: None,
-        };
-        Ok(self.table.push(builder)?)
+    fn new(&mut self, address: String) -> wasmtime::Result<Resource<Target>> {
+        Ok(self.table.push(Target::new(address))?)
     }
 
-    async fn set_ca_root(
-        &mut self,
-        builder: Resource<ConnectionBuilder>,
-        certificate: String,
-    ) -> Result<(), Error> {
-        let root = RootCertificate::from_pem(&certificate)
-            .map_err(|error| Error::Other(format!("invalid root certificate: {error}")))?;
-        self.builder(&builder)?.root = Some(root);
-        Ok(())
+    fn set_ca_root(&mut self, builder: Resource<Target>, certificate: String) -> Result<(), Error> {
+        let target = self.table.get_mut(&builder);
+        let target = target.map_err(|error| Error::Other(error.to_string()))?;
+        let trusted = target.trust(&certificate);
+        trusted.map_err(|error| Error::Other(format!("invalid root certificate: {error}")))
     }
 
-    async fn build(
-        &mut self,
-        builder: Resource<ConnectionBuilder>,
-    ) -> Result<Resource<Connection>, Error> {
-        let ConnectionBuilder { address, root } = self.builder(&builder)?;
-        let (address, root) = (address.clone(), root.clone());
-        let component = self.component.clone();
-        let connection = component.open_postgres(&address, root.as_ref()).await?;
-        self.keep_postgres(connection)
-    }
-
-    async fn drop(&mut self, builder: Resource<ConnectionBuilder>) -> wasmtime::Result<()> {
+    fn drop(&mut self, builder: Resource<Target>) -> wasmtime::Result<()> {
         self.table.delete(builder)?;
         Ok(())
     }
@@ -222,44 +84,116 @@ impl HostConnectionBuilder for HostState {
 impl<T: Send> HostConnectionBuilderWithStore<T> for HostState {
     async fn build_async(
         accessor: &Accessor<T, Self>,
-        builder: Resource<ConnectionBuilder>,
+        builder: Resource<Target>,
     ) -> Result<Resource<Connection>, Error> {
-        let (component, address, root) = accessor.with(|mut access| {
-            let state = access.get();
-            let component = state.component.clone();
-            let ConnectionBuilder { address, root } = state.builder(&builder)?;
-            Ok::<_, Error>((component, address.clone(), root.clone()))
-        })?;
-        let connection = component.open_postgres(&address, root.as_ref()).await?;
-        accessor.with(|mut access| access.get().keep_postgres(connection))
+        let target = accessor.with(|mut access| access.get().table.get(&builder).cloned());
+        let target = target.map_err(|error| Error::Other(error.to_string()))?;
+        open(accessor, target).await
     }
 }
 
-/// Hands rows to the component one at a time, as they come from the server.
-struct RowProducer(mpsc::Receiver<Row>);
+async fn open<T: Send>(
+    accessor: &Accessor<T, HostState>,
+    target: Target,
+) -> Result<Resource<Connection>, Error> {
+    let component = accessor.with(|mut access| access.get().component.clone());
+    check_allowed(&component, &target)?;
+    let permit = component.shared.postgres_limit.acquire().await;
+    let connection = component.postgres.get(&target, permit).await;
+    let connection = connection.map_err(|error| Error::ConnectionFailed(format!("{error:?}")))?;
+    let resource = accessor.with(|mut access| access.get().table.push(connection));
+    resource.map_err(|_| Error::ConnectionFailed("too many connections".to_owned()))
+}
 
-impl<D> StreamProducer<D> for RowProducer {
-    type Item = Row;
-    type Buffer = Option<Row>;
-
-    fn poll_produce<'a>(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        store: StoreContextMut<'a, D>,
-        mut destination: Destination<'a, Row, Option<Row>>,
-        finish: bool,
-    ) -> Poll<wasmtime::Result<StreamResult>> {
-        if destination.remaining(store) == Some(0) {
-            return Poll::Ready(Ok(StreamResult::Completed));
+/// Checks that every host of the address is allowed, with its port.
+fn check_allowed(component: &Component, target: &Target) -> Result<(), Error> {
+    let config = target.config();
+    let config = config.map_err(|error| Error::ConnectionFailed(error.to_string()))?;
+    let ports = config.get_ports();
+    for (index, host) in config.get_hosts().iter().enumerate() {
+        let ServerHost::Tcp(host) = host else {
+            let message = "Unix sockets are not supported on WebAssembly";
+            return Err(Error::ConnectionFailed(message.to_owned()));
+        };
+        // A single port applies to all hosts.
+        let port = ports.get(index).or(ports.first()).unwrap_or(&5432);
+        let url = if host.contains(':') {
+            format!("postgres://[{host}]:{port}")
+        } else {
+            format!("postgres://{host}:{port}")
+        };
+        if !component.allowed_hosts.allows(&url) {
+            let message = format!("address {url} is not permitted");
+            return Err(Error::ConnectionFailed(message));
         }
-        Poll::Ready(Ok(match self.get_mut().0.poll_recv(cx) {
-            Poll::Ready(Some(row)) => {
-                destination.set_buffer(Some(row));
-                StreamResult::Completed
-            }
-            Poll::Ready(None) => StreamResult::Dropped,
-            Poll::Pending if finish => StreamResult::Cancelled,
-            Poll::Pending => return Poll::Pending,
-        }))
     }
+    Ok(())
+}
+
+/// Runs a statement to its end and returns columns, rows and outcome. As in Spin, an error that comes
+/// with the rows, for example a violated constraint, is in the outcome, and a result without rows has
+/// no columns.
+async fn query(
+    client: &Arc<Object>,
+    statement: &str,
+    parameters: Vec<ParameterValue>,
+) -> Result<(Vec<Column>, Vec<Row>, Result<(), Error>), Error> {
+    let values: anyhow::Result<Vec<_>> = parameters.into_iter().map(to_sql).collect();
+    let values = values.map_err(|error| Error::BadParameter(format!("{error:?}")))?;
+    let found = client.query_raw(statement, values).await;
+    let found = found.map_err(|error| query_failed(&error))?;
+    pin_mut!(found);
+    let mut columns = Vec::new();
+    let mut rows = Vec::new();
+    let outcome = loop {
+        let row = match found.next().await {
+            None => break Ok(()),
+            Some(Err(error)) => break Err(query_failed(&error)),
+            Some(Ok(row)) => row,
+        };
+        let mut values = Vec::new();
+        columns.clear();
+        for (index, column) in row.columns().iter().enumerate() {
+            let (data_type, value) = match from_sql(&row, index) {
+                Ok(found) => found,
+                Err(error) => {
+                    let text = QueryError::Text(format!("{error:?}"));
+                    return Ok((columns, rows, Err(Error::QueryFailed(text))));
+                }
+            };
+            let name = column.name().to_owned();
+            columns.push(Column { name, data_type });
+            values.push(value);
+        }
+        rows.push(values);
+    };
+    Ok((columns, rows, outcome))
+}
+
+/// Converts an error, with everything that the server sent.
+fn query_failed(error: &tokio_postgres::Error) -> Error {
+    let as_text = format!("{error:?}");
+    let Some(error) = error.as_db_error() else {
+        return Error::QueryFailed(QueryError::Text(as_text));
+    };
+    let extras = [
+        ("schema", error.schema()),
+        ("table", error.table()),
+        ("column", error.column()),
+        ("datatype", error.datatype()),
+        ("constraint", error.constraint()),
+        ("hint", error.hint()),
+        ("where_", error.where_()),
+    ];
+    Error::QueryFailed(QueryError::DbError(DbError {
+        as_text,
+        severity: error.severity().to_owned(),
+        code: error.code().code().to_owned(),
+        message: error.message().to_owned(),
+        detail: error.detail().map(str::to_owned),
+        extras: extras
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+            .collect(),
+    }))
 }

@@ -1,205 +1,98 @@
-//! Reads the runtime configuration file: the limits that Spin knows, and nothing that it does not.
+//! Reads `runtime-config.toml`: limits on outbound connections.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 
-use crate::limits::Limit;
+use crate::limits::ConnectionLimit;
 
-/// What the file says, or what holds without one.
+/// The runtime configuration. Sections that the host does not implement are errors.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct RuntimeConfig {
-    /// Folder for local state; none when the file does not say.
-    pub state_dir: Option<PathBuf>,
-    /// Folder for the components' output; none when the file does not say.
-    pub log_dir: Option<PathBuf>,
-    /// Bytes of memory one instance may have.
-    pub max_instance_memory: Option<usize>,
-    /// Values from `[[variables_provider]]` entries, the first one winning.
-    pub variables: HashMap<String, String>,
-    /// Whether outbound HTTP connections are kept for later requests.
-    pub http_pooling: bool,
-    /// Outbound HTTP connections.
-    pub http: Limit,
-    /// Postgres connections in use.
-    pub postgres: Limit,
-    /// Redis connections.
-    pub redis: Limit,
+    /// `[outbound_http]`.
+    pub outbound_http: OutboundHttp,
+    /// `[outbound_pg]`.
+    pub outbound_pg: Connections,
+    /// `[outbound_redis]`.
+    pub outbound_redis: Connections,
 }
 
-/// Every section that Spin knows. Those that this host cannot honour are read as plain values, to
-/// tell them from misspelt ones.
-#[derive(Default, Deserialize)]
+/// `[outbound_http]`.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Toml {
-    state_dir: Option<PathBuf>,
-    log_dir: Option<PathBuf>,
-    max_instance_memory: Option<usize>,
-    #[serde(default, alias = "config_provider")]
-    variables_provider: Vec<Provider>,
-    outbound_http: Option<OutboundHttp>,
+pub struct OutboundHttp {
+    /// Keeps connections for later requests. As in Spin, a section without this key turns it off.
     #[serde(default)]
-    outbound_pg: MaxConnections,
+    pub connection_pooling: bool,
+    /// Requests in flight, over all components.
     #[serde(default)]
-    outbound_redis: MaxConnections,
-    #[serde(default)]
-    outbound_networking: Networking,
-    // For interfaces that no component of this host can import.
-    #[serde(rename = "outbound_mysql")]
-    _outbound_mysql: Option<toml::Value>,
-    #[serde(rename = "outbound_mqtt")]
-    _outbound_mqtt: Option<toml::Value>,
-    #[serde(rename = "key_value_store")]
-    _key_value_store: Option<toml::Value>,
-    #[serde(rename = "sqlite_database")]
-    _sqlite_database: Option<toml::Value>,
-    #[serde(rename = "llm_compute")]
-    _llm_compute: Option<toml::Value>,
-    client_tls: Option<toml::Value>,
+    pub max_connections: ConnectionLimit,
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Provider {
-    Static { values: HashMap<String, String> },
-    Vault {},
-    AzureKeyVault {},
-    Env {},
-}
-
-/// A section without `connection_pooling` turns it off: so it is in Spin.
-#[derive(Deserialize)]
+/// A section with a limit on connections.
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OutboundHttp {
+pub struct Connections {
+    /// Connections that components hold, over all components.
     #[serde(default)]
-    connection_pooling: bool,
-    max_connections: Option<usize>,
-    max_concurrent_requests: Option<usize>,
+    pub max_connections: ConnectionLimit,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MaxConnections {
-    max_connections: Option<usize>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Networking {
-    #[serde(default)]
-    block_networks: Vec<String>,
-    // Sockets of the component's own are not in use here, but their limit is no mistake.
-    #[serde(rename = "max_socket_connections")]
-    _max_socket_connections: Option<usize>,
-    max_total_connections: Option<usize>,
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            outbound_http: OutboundHttp {
+                connection_pooling: true,
+                max_connections: ConnectionLimit::default(),
+            },
+            outbound_pg: Connections::default(),
+            outbound_redis: Connections::default(),
+        }
+    }
 }
 
 impl RuntimeConfig {
-    /// Reads `path`; without one, everything is as Spin has it by default.
+    /// Reads the file at `path`, or returns Spin's defaults.
     pub fn read(path: Option<&Path>) -> Result<Self> {
         let Some(path) = path else {
-            return Self::check(Toml::default());
+            return Ok(Self::default());
         };
-        let shown = path.display();
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the runtime configuration {shown}"))?;
-        let toml = toml::from_str(&text).map_err(|error| anyhow::anyhow!("{error}"));
-        toml.and_then(Self::check)
-            .with_context(|| format!("runtime configuration {shown}"))
+        let error = || format!("cannot read the runtime configuration {}", path.display());
+        let text = std::fs::read_to_string(path).with_context(error)?;
+        toml::from_str(&text).with_context(error)
     }
-
-    fn check(toml: Toml) -> Result<Self> {
-        let unsupported = [
-            ("client_tls", toml.client_tls.is_some()),
-            (
-                "outbound_networking.block_networks",
-                !toml.outbound_networking.block_networks.is_empty(),
-            ),
-        ];
-        for (key, is_set) in unsupported {
-            ensure!(!is_set, "{key} is not supported by this host");
-        }
-        let total = toml.outbound_networking.max_total_connections;
-        let total = total.map(|limit| Arc::new(Semaphore::new(limit)));
-        let http = toml.outbound_http.as_ref();
-        Ok(Self {
-            state_dir: toml.state_dir,
-            log_dir: toml.log_dir,
-            max_instance_memory: toml.max_instance_memory,
-            variables: provided(toml.variables_provider)?,
-            http_pooling: http.is_none_or(|http| http.connection_pooling),
-            http: Limit::new(http.map_or(Ok(None), OutboundHttp::limit)?, total.clone()),
-            postgres: Limit::new(toml.outbound_pg.max_connections, total.clone()),
-            redis: Limit::new(toml.outbound_redis.max_connections, total),
-        })
-    }
-}
-
-impl OutboundHttp {
-    fn limit(&self) -> Result<Option<usize>> {
-        match (self.max_connections, self.max_concurrent_requests) {
-            (Some(_), Some(_)) => {
-                bail!("outbound_http: set max_connections alone, without max_concurrent_requests")
-            }
-            // The old key counted from zero.
-            (None, Some(limit)) => Ok(Some(limit + 1)),
-            (limit, None) => Ok(limit),
-        }
-    }
-}
-
-fn provided(providers: Vec<Provider>) -> Result<HashMap<String, String>> {
-    let mut variables = HashMap::new();
-    for provider in providers {
-        let Provider::Static { values } = provider else {
-            bail!("variables_provider: this host has only the type \"static\"");
-        };
-        for (name, value) in values {
-            variables.entry(name).or_insert(value);
-        }
-    }
-    Ok(variables)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(text: &str) -> Result<RuntimeConfig> {
-        RuntimeConfig::check(toml::from_str(text)?)
+    fn parse(text: &str) -> Result<RuntimeConfig, toml::de::Error> {
+        toml::from_str(text)
     }
 
     #[test]
-    fn pooling_is_on_unless_a_section_leaves_it_out() {
-        let pooling = |text| check(text).expect("a right file").http_pooling;
+    fn a_section_without_pooling_turns_it_off() {
+        let pooling = |text| {
+            let config = parse(text).expect("the text is valid");
+            config.outbound_http.connection_pooling
+        };
         assert!(pooling(""));
         assert!(!pooling("[outbound_http]\nmax_connections = 3\n"));
         assert!(pooling("[outbound_http]\nconnection_pooling = true\n"));
     }
 
     #[test]
-    fn unknown_and_unsupported_sections_are_errors() {
-        assert!(check("[outbound_postgres]\nmax_connections = 3\n").is_err());
-        assert!(check("[outbound_pg]\nmax = 3\n").is_err());
-        assert!(check("[outbound_networking]\nblock_networks = [\"private\"]\n").is_err());
-        assert!(check("[[variables_provider]]\ntype = \"vault\"\n").is_err());
-    }
-
-    #[tokio::test]
-    async fn a_limit_is_shared_with_the_total() {
-        let config = check("[outbound_networking]\nmax_total_connections = 1\n");
-        let config = config.expect("a right file");
-        let held = config.postgres.acquire().await;
-        let wait = std::time::Duration::from_millis(20);
+    fn rejects_unknown_sections_and_keys_by_name() {
+        let error = |text| parse(text).expect_err("the text is invalid").to_string();
+        let section = error("[outbound_postgres]\nmax_connections = 3\n");
         assert!(
-            tokio::time::timeout(wait, config.redis.acquire())
-                .await
-                .is_err()
+            section.contains("unknown field `outbound_postgres`"),
+            "{section}"
         );
-        drop(held);
-        config.redis.acquire().await;
+        let key = error("[outbound_pg]\nmax = 3\n");
+        assert!(key.contains("unknown field `max`"), "{key}");
     }
 }

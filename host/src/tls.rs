@@ -1,11 +1,12 @@
-//! Which certificates outbound TLS trusts: the machine's, Mozilla's, and one more if asked.
+//! TLS for outbound connections: which certificates are trusted.
 
 use std::sync::LazyLock;
 
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
-/// Reading the machine's certificates takes a while, so it waits for the first use.
+/// Certificates of the machine, or of `SSL_CERT_FILE` where that is set, and those of Mozilla.
+/// Loaded at the first use, since parsing them takes some milliseconds.
 static ROOTS: LazyLock<RootCertStore> = LazyLock::new(|| {
     let mut roots = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
@@ -14,10 +15,10 @@ static ROOTS: LazyLock<RootCertStore> = LazyLock::new(|| {
     roots
 });
 
-/// A client configuration that trusts the usual authorities and, if given, `root`.
-pub fn client_config(root: Option<&CertificateDer<'static>>) -> ClientConfig {
+/// Returns a client configuration that trusts [`ROOTS`] and `extra`.
+pub fn client_config(extra: &[CertificateDer<'static>]) -> ClientConfig {
     let mut roots = ROOTS.clone();
-    roots.add_parsable_certificates(root.cloned());
+    roots.add_parsable_certificates(extra.iter().cloned());
     ClientConfig::builder()
         .with_root_certificates(roots)
         .with_no_client_auth()

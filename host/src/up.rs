@@ -1,92 +1,74 @@
-//! `host up`: reads the options, starts the application, and ends with a signal.
+//! `host up`: loads the application and serves it.
 
 use std::collections::HashMap;
-use std::io::IsTerminal;
-use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
-use crate::app::{App, Options};
-use crate::http_trigger;
+use crate::app::App;
+use crate::http_server;
+use crate::logs;
 use crate::manifest::Manifest;
+use crate::resolver::Resolver;
 use crate::runtime_config::RuntimeConfig;
 
-/// The options of `host up`, a subset of those of `spin up`.
+/// Options of `host up`, named as in `spin up`.
 #[derive(clap::Args)]
 pub struct Up {
-    /// The application's manifest, or the folder that has its spin.toml
+    /// The manifest, or the folder with spin.toml
     #[arg(short = 'f', long = "from", default_value = "spin.toml")]
     from: PathBuf,
     /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, env = "SPIN_HTTP_LISTEN_ADDR", default_value = "127.0.0.1:3000", value_parser = listen_address)]
+    #[arg(long, default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
-    /// Limits and other settings of the host
-    #[arg(long, env = "RUNTIME_CONFIG_FILE")]
+    /// File with limits on outbound connections
+    #[arg(long)]
     runtime_config_file: Option<PathBuf>,
-    /// Value of an application variable; may be repeated
+    /// Value of an application variable; repeatable
     #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = name_and_value)]
     variables: Vec<(String, String)>,
-    /// Folder for local state; by default `.spin` beside the manifest, none if empty
+    /// Folder for the components' logs [default: .spin beside the manifest; none if empty]
     #[arg(long)]
-    state_dir: Option<PathBuf>,
-    /// Folder for the components' output; by default `logs` in the state folder, none if empty
-    #[arg(short = 'L', long, env = "SPIN_LOG_DIR")]
-    log_dir: Option<PathBuf>,
-    /// Keep the components' output off the console
-    #[arg(short, long)]
-    quiet: bool,
-}
-
-/// Takes names too; of `localhost` the IPv4 address, as Spin does.
-fn listen_address(text: &str) -> Result<SocketAddr> {
-    let addresses: Vec<_> = text.to_socket_addrs()?.collect();
-    let local = addresses
-        .iter()
-        .find(|address| address.ip() == Ipv4Addr::LOCALHOST);
-    let address = local.or(addresses.first());
-    address.copied().context("has no address")
+    // Not a `PathBuf`, which clap does not let be empty.
+    state_dir: Option<OsString>,
 }
 
 fn name_and_value(text: &str) -> Result<(String, String)> {
     let (name, value) = text.split_once('=').context("must be NAME=VALUE")?;
-    ensure!(!name.is_empty(), "must be NAME=VALUE");
-    match value.strip_prefix('@') {
-        None => Ok((name.to_owned(), value.to_owned())),
-        Some(file) => match std::fs::read_to_string(file) {
-            Ok(value) => Ok((name.to_owned(), value)),
-            Err(error) => Err(anyhow!("cannot read {file} for variable {name}: {error}")),
-        },
-    }
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 impl Up {
-    /// Runs until a signal comes. Requests that are being answered then are given up, as in Spin.
+    /// Serves the application until SIGTERM, which lets requests in flight finish, or SIGINT, which
+    /// does not.
     pub async fn run(self) -> Result<()> {
-        start_logging();
+        start_tracing();
         raise_file_limit();
-        // Both TLS back ends of rustls may be compiled in, so one has to be named.
+        // Other crates of the workspace may compile in another provider, so one has to be chosen.
         rustls::crypto::ring::default_provider()
             .install_default()
-            .map_err(|_| anyhow!("TLS is set up twice"))?;
+            .map_err(|_| anyhow!("a TLS provider is already installed"))?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let listen = self.listen;
         let app = self.load()?;
         let listener = TcpListener::bind(listen)
             .await
-            .with_context(|| format!("cannot listen on {listen}"))?;
-        let address = listener.local_addr()?;
-        app.own_address.get_or_init(|| address);
-        tell_routes(&app, address);
+            .with_context(|| format!("cannot listen on {listen}: choose another with --listen"))?;
+        print_routes(&app, listener.local_addr()?);
+        let terminated = async { _ = terminate.recv().await };
         tokio::select! {
-            () = http_trigger::serve(app, listener) => {}
-            _ = terminate.recv() => {}
+            () = http_server::serve(app, listener, terminated) => {}
             _ = interrupt.recv() => {}
         }
         Ok(())
@@ -100,57 +82,62 @@ impl Up {
         };
         let manifest = Manifest::read(&from)?;
         let config = RuntimeConfig::read(self.runtime_config_file.as_deref())?;
-        let beside = from.parent().unwrap_or(Path::new("")).join(".spin");
-        let state_dir = chosen(self.state_dir, config.state_dir.as_deref(), Some(beside));
-        let logs = state_dir.map(|folder| folder.join("logs"));
-        let options = Options {
-            variables: self.variables.into_iter().collect::<HashMap<_, _>>(),
-            log_dir: chosen(self.log_dir, config.log_dir.as_deref(), logs),
-            to_console: !self.quiet,
+        let given: HashMap<_, _> = self.variables.into_iter().collect();
+        let resolver = Resolver::new(&manifest.variables, &given, Path::new(".env"))?;
+        let state_dir = match self.state_dir {
+            Some(folder) => PathBuf::from(folder),
+            None => from.with_file_name(".spin"),
         };
-        if let Some(folder) = &options.log_dir {
-            eprintln!("Logging component stdio to \"{}/\"", folder.display());
+        let log_folder = (!state_dir.as_os_str().is_empty()).then(|| state_dir.join("logs"));
+        if let Some(folder) = &log_folder {
+            std::fs::create_dir_all(folder).with_context(|| {
+                format!(
+                    "cannot create the log folder {}: set --state-dir",
+                    folder.display()
+                )
+            })?;
+            logs::print_error(format_args!(
+                "Logging component stdio to \"{}/\"",
+                folder.display()
+            ));
         }
-        App::load(manifest, config, options)
+        App::load(manifest, &config, &resolver, log_folder.as_deref())
     }
 }
 
-/// The command line wins over the file; an empty path means none.
-fn chosen(
-    given: Option<PathBuf>,
-    file: Option<&Path>,
-    default: Option<PathBuf>,
-) -> Option<PathBuf> {
-    match given.as_deref().or(file) {
-        Some(path) if path.as_os_str().is_empty() => None,
-        Some(path) => Some(path.to_owned()),
-        None => default,
-    }
-}
-
-/// Each connection is a file, and the usual limit is about a thousand.
+/// Raises the limit on open files, since each connection is one and the usual limit is 1,024.
 fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!("the limit on open files stays as it is: {error}");
+        tracing::warn!("cannot raise the limit on open files: {error}");
     }
 }
 
-/// Warnings stay out unless RUST_LOG asks for them, as in Spin: every client that hangs up is one.
-fn start_logging() {
-    let filter = EnvFilter::try_from_default_env();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("error")))
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+/// Prints events of the host to stderr: errors, or what `RUST_LOG` asks for. Each client that hangs
+/// up causes a warning.
+fn start_tracing() {
+    let filter = std::env::var("RUST_LOG").unwrap_or_default();
+    let filter = filter
+        .parse::<Targets>()
+        .ok()
+        .filter(|_| !filter.is_empty());
+    let filter = filter.unwrap_or_else(|| Targets::new().with_default(tracing::Level::ERROR));
+    let events = tracing_subscriber::fmt::layer()
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .log_internal_errors(false);
+    tracing_subscriber::registry()
+        .with(events)
+        .with(filter)
         .init();
 }
 
-fn tell_routes(app: &App, address: SocketAddr) {
-    println!("\nServing http://{address}");
-    println!("Available Routes:");
-    for route in app.router.iter() {
-        println!("  {}: http://{address}{}", route.component, route.shown());
+/// Prints the address and the routes as Spin does.
+fn print_routes(app: &App, address: SocketAddr) {
+    let mut text = format!("\nServing http://{address}\nAvailable Routes:\n");
+    for (component, path) in app.router.describe() {
+        _ = writeln!(text, "  {component}: http://{address}{path}");
     }
+    _ = io::stdout().write_all(text.as_bytes());
 }

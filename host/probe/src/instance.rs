@@ -1,4 +1,4 @@
-//! The instance that serves a request: how often it was used, waiting, and work that stalls it.
+//! The instance that serves a request.
 
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
@@ -12,43 +12,23 @@ use spin_sdk::http::Request;
 use crate::{failure, number};
 
 thread_local! {
-    static NAME: u64 = RandomState::new().build_hasher().finish();
-    static SERVED: Cell<u32> = const { Cell::new(0) };
-    static AT_ONCE: Cell<u32> = const { Cell::new(0) };
-    static MOST_AT_ONCE: Cell<u32> = const { Cell::new(0) };
+    static ID: u64 = RandomState::new().build_hasher().finish();
+    static REQUESTS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Counts a request as long as it lives.
-pub struct InFlight;
-
-impl InFlight {
-    /// Counts one more.
-    pub fn start() -> Self {
-        SERVED.set(SERVED.get() + 1);
-        AT_ONCE.set(AT_ONCE.get() + 1);
-        MOST_AT_ONCE.set(MOST_AT_ONCE.get().max(AT_ONCE.get()));
-        Self
-    }
+/// Counts a request of this instance.
+pub fn count_request() {
+    REQUESTS.set(REQUESTS.get() + 1);
 }
 
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        AT_ONCE.set(AT_ONCE.get() - 1);
-    }
-}
-
-/// Which instance this is, how many requests it has had, and how many at once; after `ms`.
-pub async fn counts(request: &Request) -> Value {
-    let served = SERVED.get();
+/// Returns, after `ms`, an id of the instance and the position of this request among its requests.
+pub async fn identity(request: &Request) -> Value {
+    let requests = REQUESTS.get();
     spin_sdk::time::sleep(Duration::from_millis(number(request, "ms"))).await;
-    json!({
-        "instance": NAME.with(|name| format!("{name:x}")),
-        "served": served,
-        "most_at_once": MOST_AT_ONCE.get(),
-    })
+    json!({ "instance": ID.with(|id| format!("{id:x}")), "requests": requests })
 }
 
-/// Answers after `ms`.
+/// Responds after `ms`.
 pub async fn sleep(request: &Request) -> Value {
     spin_sdk::time::sleep(Duration::from_millis(number(request, "ms"))).await;
     json!({})

@@ -1,0 +1,205 @@
+//! The circuit breaker: when all instances stop asking the model, and when they ask again.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures::future::join_all;
+use macro_rules_attribute::apply;
+
+use crate::support::analysis::{
+    HAPPY_AND_SAD, analyze, assert_by_lexicon, assert_by_model, create_happy_and_sad,
+};
+use crate::support::client::Client;
+use crate::support::env::{MODEL_TOKEN, TestEnv};
+use crate::support::instance::Instance;
+use crate::support::model_server::{HttpReply, Reply};
+use crate::support::registry::e2e_test;
+use crate::support::unique::unique_word;
+
+const MORNING: Reply = Reply::Phrases(&["morning"], &[]);
+
+fn status(status: u16) -> Reply {
+    Reply::Status(status, None)
+}
+
+async fn start_two(env: &TestEnv) -> (Instance, Instance) {
+    let one = env.start_instance(&[]).await;
+    let replica = env.start_replica(&one, &[]).await;
+    (one, replica)
+}
+
+/// Creates an entry that the lexicon has to analyze. Returns how many requests the model received.
+async fn requests_with(env: &TestEnv, user: &Client, reply: Reply) -> usize {
+    let (entry, word) = create_happy_and_sad(env, user, reply).await;
+    assert_by_lexicon(&entry);
+    env.model.request_count(&word)
+}
+
+/// Fails unless an instance asks the model.
+async fn assert_closed(env: &TestEnv, instance: &Instance) {
+    let (entry, _) = analyze(env, instance, HAPPY_AND_SAD, MORNING).await;
+    assert_by_model(&entry, &[("positive", "morning")]);
+}
+
+async fn open_circuit(env: &TestEnv, user: &Client) {
+    for _ in 0..3 {
+        assert_eq!(requests_with(env, user, status(500)).await, 1);
+    }
+}
+
+#[apply(e2e_test!)]
+async fn opens_for_all_instances_after_3_failures_in_a_row(env: &TestEnv) {
+    let (one, replica) = start_two(env).await;
+    let user = one.user().await;
+    let on_replica = user.on(&replica.service);
+    assert_eq!(requests_with(env, &user, status(500)).await, 1);
+    let closed = Reply::CloseConnection;
+    assert_eq!(requests_with(env, &on_replica, closed).await, 1);
+    assert_eq!(requests_with(env, &user, status(503)).await, 1);
+    for user in [&user, &on_replica, &user, &on_replica] {
+        assert_eq!(requests_with(env, user, MORNING).await, 0);
+    }
+    assert_eq!(one.model_state().await.backoff, Some(10_000));
+    // One instance logs it, once.
+    let log = one.wait_for_log(&["\"sentiment\"", "10 s"]).await + &replica.app.log();
+    assert_eq!(log.matches("10 s").count(), 1, "{log}");
+    assert!(one.model_state_ttl().await > 0, "Redis forgets it at last");
+}
+
+#[apply(e2e_test!)]
+async fn stays_closed_when_the_server_responds_in_between(env: &TestEnv) {
+    let instance = env.start_instance(&[]).await;
+    let user = instance.user().await;
+    for _ in 0..3 {
+        let replies = [
+            status(500),
+            status(500),
+            Reply::Message("Certainly!".into()),
+            status(400),
+        ];
+        for reply in replies {
+            assert_eq!(requests_with(env, &user, reply).await, 1);
+        }
+    }
+}
+
+#[apply(e2e_test!)]
+async fn closes_after_one_successful_trial(env: &TestEnv) {
+    let (one, replica) = start_two(env).await;
+    let user = one.user().await;
+    open_circuit(env, &user).await;
+    one.end_open_period().await;
+    let word = unique_word("zebra");
+    let delayed = Reply::DelayedPhrases(&["morning"], &[]);
+    env.model.set_reply(&word, delayed);
+    let users = [&user, &user.on(&replica.service)];
+    let create = async |number: usize| {
+        let content = format!("{HAPPY_AND_SAD} {word} {number}.");
+        users[number % 2].create_entry(&content).await
+    };
+    let entries = join_all((0..12).map(create)).await;
+    let is_by_model = |entry: &&serde_json::Value| entry["analyzed_by"] == "model";
+    assert_eq!(entries.iter().filter(is_by_model).count(), 1);
+    assert_eq!(env.model.request_count(&word), 1, "only the trial");
+    for instance in [&one, &replica] {
+        assert_closed(env, instance).await;
+    }
+}
+
+#[apply(e2e_test!)]
+async fn doubles_the_backoff_with_each_failed_trial(env: &TestEnv) {
+    let instance = env.start_instance(&[]).await;
+    let user = instance.user().await;
+    open_circuit(env, &user).await;
+    for backoff in [20_000, 40_000, 80_000, 120_000, 120_000] {
+        instance.end_open_period().await;
+        for requests in [1, 0] {
+            let closed = Reply::CloseConnection;
+            assert_eq!(requests_with(env, &user, closed).await, requests);
+        }
+        assert_eq!(instance.model_state().await.backoff, Some(backoff));
+    }
+}
+
+#[apply(e2e_test!)]
+async fn obeys_retry_after_in_seconds(env: &TestEnv) {
+    let instance = env.start_instance(&[]).await;
+    let user = instance.user().await;
+    for requests in [1, 0] {
+        let quota_exceeded = Reply::Status(429, Some(2));
+        assert_eq!(requests_with(env, &user, quota_exceeded).await, requests);
+    }
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_closed(env, &instance).await;
+}
+
+#[apply(e2e_test!)]
+async fn obeys_retry_after_as_a_date_for_at_most_a_day(env: &TestEnv) {
+    const DAY: i64 = 86_400;
+    let instance = env.start_instance(&[]).await;
+    let user = instance.user().await;
+    for (wait, status) in [(3600, 503), (7 * DAY, 429)] {
+        instance.reset_model_state().await;
+        let now = Utc::now().timestamp();
+        let date = DateTime::from_timestamp(now + wait, 0).expect("a date");
+        let date = date.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let reply = HttpReply(status, vec![("retry-after", date)], "".into());
+        for requests in [1, 0] {
+            let reply = Reply::Http(reply.clone());
+            assert_eq!(requests_with(env, &user, reply).await, requests);
+        }
+        let open_until = instance.model_state().await.open_until;
+        let open_for = open_until.expect("the circuit is open") / 1000 - now;
+        // A busy machine takes some seconds to get here.
+        let difference = (open_for - wait.min(DAY)).abs();
+        assert!(difference < 20, "{open_for} s for {wait} s");
+    }
+}
+
+#[apply(e2e_test!)]
+async fn opens_with_one_log_line_when_the_model_is_misconfigured(env: &TestEnv) {
+    for code in [401, 403, 404, 410] {
+        let (one, replica) = start_two(env).await;
+        let user = one.user().await;
+        assert_eq!(requests_with(env, &user, status(code)).await, 1);
+        for user in [&user, &user.on(&replica.service), &user] {
+            assert_eq!(requests_with(env, user, status(code)).await, 0, "{code}");
+        }
+        // The line names the setting to correct.
+        let parts = ["\"level\":\"error\"", "github_token"];
+        let log = one.wait_for_log(&parts).await + &replica.app.log();
+        let component = "\"component\":\"sentiment\"";
+        assert_eq!(log.matches(component).count(), 1, "{log}");
+        assert!(!log.contains(MODEL_TOKEN), "{log}");
+        assert!(!log.contains("the stand-in fails"), "{log}");
+    }
+}
+
+#[apply(e2e_test!)]
+async fn is_separate_for_each_token(env: &TestEnv) {
+    let one = env.start_instance(&[]).await;
+    let user = one.user().await;
+    for requests in [1, 0] {
+        assert_eq!(requests_with(env, &user, status(401)).await, requests);
+    }
+    let settings = [("github_token", "the right one")];
+    let corrected = env.start_replica(&one, &settings).await;
+    assert_closed(env, &corrected).await;
+}
+
+/// Requests one after another meet the same instance of the component, or a new one whose circuit is closed.
+#[apply(e2e_test!)]
+async fn opens_within_an_instance_while_redis_is_unreachable(env: &TestEnv) {
+    let database_url = env.new_migrated_database().await;
+    let redis_url = env.new_redis_database();
+    let direct = env.start_instance_on(&database_url, &redis_url, &[]).await;
+    // Nothing listens on this port.
+    let unreachable = "redis://127.0.0.1:1/0";
+    let instance = env.start_instance_on(&database_url, unreachable, &[]).await;
+    let user = direct.user().await.on(&instance.service);
+    let mut requests = 0;
+    for _ in 0..12 {
+        requests += requests_with(env, &user, status(500)).await;
+    }
+    assert!((3..=6).contains(&requests), "{requests} requests");
+}

@@ -1,0 +1,324 @@
+//! The servers and the instances of the service that the tests share.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use testbed::runtime::{App, Kind, Options};
+use testbed::settings::{database_host, redis_host};
+use testbed::{migrate, postgres, redis};
+
+use super::client::{Client, Service};
+use super::instance::Instance;
+use super::model_server::ModelServer;
+use super::openapi::OpenApi;
+
+/// The key that all instances sign with, so that tests can forge tokens.
+pub const JWT_KEY: &str = "a key for tests, longer than thirty-two bytes";
+
+/// The token for the model's server.
+pub const MODEL_TOKEN: &str = "model-token-of-the-tests";
+
+/// The token for `POST /internal/sweep`.
+pub const SWEEP_TOKEN: &str = "sweep-token-of-the-tests";
+
+/// `github_timeout_ms` of all instances.
+const MODEL_TIMEOUT_MS: &str = "1500";
+
+/// Settings by name.
+pub type Settings<'a> = &'a [(&'a str, &'a str)];
+
+/// Rate limits that need Redis, but that no test reaches.
+pub const HIGH_LIMITS: Settings<'_> = &[("register_limit", "1000/1h"), ("login_limit", "1000/1h")];
+
+/// An instance whose servers a test may kill.
+pub struct KillableServers {
+    /// The instance.
+    pub instance: Instance,
+    /// Its Postgres.
+    pub postgres: postgres::Server,
+    /// Its Redis.
+    pub redis: redis::Server,
+}
+
+/// Everything that the tests share.
+pub struct TestEnv {
+    folder: TempDir,
+    runtime: Kind,
+    openapi: Arc<OpenApi>,
+    postgres: postgres::Server,
+    redis: redis::Server,
+    /// The model's server of all instances.
+    pub model: ModelServer,
+    /// The instance of most tests: default limits, and one trusted proxy so that each client chooses its address. Its model
+    /// must not fail, or the circuit would open for all of them.
+    pub shared: Instance,
+    second: OnceCell<Instance>,
+    misbehaving_model: OnceCell<Instance>,
+    killable: OnceCell<Mutex<KillableServers>>,
+}
+
+impl TestEnv {
+    /// Starts the servers and the shared instance.
+    pub async fn start() -> Result<Self> {
+        let runtime = match std::env::var("E2E_RUNTIME") {
+            Ok(runtime) => runtime.parse().context("E2E_RUNTIME")?,
+            Err(_) => Kind::Embedded,
+        };
+        let folder = TempDir::new()?;
+        let postgres_folder = folder.path().join("postgres");
+        let postgres = postgres::Server::start_throw_away(&postgres_folder);
+        let redis_folder = folder.path().join("redis");
+        let redis = redis::Server::start(&redis_folder);
+        let (postgres, redis) = tokio::try_join!(postgres, redis)?;
+        let model = ModelServer::start().await;
+        let database_url = postgres.create_database("shared").await?;
+        migrate::up(&database_url).await?;
+        let redis_url = redis.url(0);
+        let variables = variables(&database_url, &redis_url, &model.host())?;
+        let app = start_app(runtime, folder.path(), variables, BTreeMap::new()).await?;
+        let openapi = Arc::new(OpenApi::new(fetch_document(app.url()).await?));
+        let service = Service::new(app.url(), openapi.clone());
+        Ok(Self {
+            folder,
+            runtime,
+            openapi,
+            postgres,
+            redis,
+            model,
+            shared: Instance {
+                service,
+                app,
+                database_url,
+                redis_url,
+            },
+            second: OnceCell::new(),
+            misbehaving_model: OnceCell::new(),
+            killable: OnceCell::new(),
+        })
+    }
+
+    /// Returns an anonymous client of the shared instance.
+    pub fn anonymous(&self) -> Client {
+        self.shared.anonymous()
+    }
+
+    /// Registers a user with the shared instance and logs it in.
+    pub async fn user(&self) -> Client {
+        self.shared.user().await
+    }
+
+    /// Returns a second instance over the servers of the shared one. It trusts no proxy, allows other origins and logs everything.
+    pub async fn second_instance(&self) -> &Instance {
+        let settings = [
+            ("trusted_proxy_hops", "0"),
+            (
+                "cors_origins",
+                "https://app.example, https://other.example:8443",
+            ),
+            ("log_level", "debug"),
+        ];
+        let start = async || self.start_replica(&self.shared, &settings).await;
+        self.second.get_or_init(start).await
+    }
+
+    /// Returns an instance for replies of the model that are invalid, but do not open the circuit. It has no limit on
+    /// registrations and logs everything.
+    pub async fn misbehaving_model(&self) -> &Instance {
+        let settings = [("register_limit", "off"), ("log_level", "debug")];
+        let start = async || self.start_instance(&settings).await;
+        self.misbehaving_model.get_or_init(start).await
+    }
+
+    /// Returns the instance whose servers may be killed, to one test at a time.
+    pub async fn with_killable_servers(&self) -> MutexGuard<'_, KillableServers> {
+        let start = async || {
+            let started = self.start_killable_servers().await;
+            Mutex::new(started.expect("the killable servers start"))
+        };
+        self.killable.get_or_init(start).await.lock().await
+    }
+
+    async fn start_killable_servers(&self) -> Result<KillableServers> {
+        let folder = self.folder.path().join("killable");
+        let postgres_folder = folder.join("postgres");
+        let postgres = postgres::Server::start(&postgres_folder);
+        let redis_folder = folder.join("redis");
+        let redis = redis::Server::start(&redis_folder);
+        let (postgres, redis) = tokio::try_join!(postgres, redis)?;
+        let database_url = postgres.create_database("diary").await?;
+        migrate::up(&database_url).await?;
+        let redis_url = redis.url(0);
+        let instance = self.start_instance_on(&database_url, &redis_url, HIGH_LIMITS);
+        Ok(KillableServers {
+            instance: instance.await,
+            postgres,
+            redis,
+        })
+    }
+
+    /// Starts an instance with these settings over new databases.
+    pub async fn start_instance(&self, settings: Settings<'_>) -> Instance {
+        let database_url = self.new_migrated_database().await;
+        let redis_url = self.new_redis_database();
+        self.start_instance_on(&database_url, &redis_url, settings)
+            .await
+    }
+
+    /// Starts an instance with these settings over the databases of another.
+    pub async fn start_replica(&self, of: &Instance, settings: Settings<'_>) -> Instance {
+        self.start_instance_on(&of.database_url, &of.redis_url, settings)
+            .await
+    }
+
+    /// Starts an instance with these settings over these databases.
+    pub async fn start_instance_on(
+        &self,
+        database_url: &str,
+        redis_url: &str,
+        settings: Settings<'_>,
+    ) -> Instance {
+        self.start_instance_with(database_url, redis_url, settings, &[])
+            .await
+    }
+
+    /// Starts an instance with these settings over these databases, in a runtime with these environment variables.
+    pub async fn start_instance_with(
+        &self,
+        database_url: &str,
+        redis_url: &str,
+        settings: Settings<'_>,
+        environment: &[(&str, &str)],
+    ) -> Instance {
+        let variables = variables(database_url, redis_url, &self.model.host());
+        let mut variables = variables.expect("the servers have URLs");
+        variables.extend(owned(settings));
+        let environment = owned(environment).collect();
+        let app = start_app(self.runtime, self.folder.path(), variables, environment).await;
+        let app = app.expect("the service starts");
+        Instance {
+            service: Service::new(app.url(), self.openapi.clone()),
+            app,
+            database_url: database_url.to_owned(),
+            redis_url: redis_url.to_owned(),
+        }
+    }
+
+    /// Returns true if the instances run on Spin, which exports traces.
+    pub fn runs_on_spin(&self) -> bool {
+        self.runtime == Kind::Spin
+    }
+
+    /// Creates a database without tables and returns its URL.
+    pub async fn new_database(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("own{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let url = self.postgres.create_database(&name).await;
+        url.expect("Postgres creates a database")
+    }
+
+    /// Creates a database with all tables and returns its URL.
+    pub async fn new_migrated_database(&self) -> String {
+        let url = self.new_database().await;
+        migrate::up(&url).await.expect("an empty database migrates");
+        url
+    }
+
+    /// Returns the URL of an unused Redis database. The server has 256 of them.
+    pub fn new_redis_database(&self) -> String {
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert_ne!(number, 0, "all Redis databases are in use");
+        self.redis.url(number)
+    }
+
+    /// Returns the address of the shared Postgres.
+    pub fn postgres_address(&self) -> SocketAddr {
+        self.postgres.address()
+    }
+
+    /// Returns the address of the shared Redis.
+    pub fn redis_address(&self) -> SocketAddr {
+        self.redis.address()
+    }
+
+    /// Returns the OpenAPI document that the service serves.
+    pub fn openapi(&self) -> &OpenApi {
+        &self.openapi
+    }
+
+    /// Stops everything that was started.
+    pub async fn stop(&self) {
+        let instances = [
+            Some(&self.shared),
+            self.second.get(),
+            self.misbehaving_model.get(),
+        ];
+        for instance in instances.into_iter().flatten() {
+            instance.app.stop().await;
+        }
+        if let Some(killable) = self.killable.get() {
+            let killable = killable.lock().await;
+            killable.instance.app.stop().await;
+            killable.postgres.kill();
+            killable.redis.kill();
+        }
+        self.postgres.kill();
+        self.redis.kill();
+        if let Err(error) = std::fs::remove_dir_all(self.folder.path()) {
+            eprintln!("cannot remove {}: {error}", self.folder.path().display());
+        }
+    }
+}
+
+fn owned(pairs: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    pairs.iter().map(owned)
+}
+
+fn variables(
+    database_url: &str,
+    redis_url: &str,
+    model_host: &str,
+) -> Result<BTreeMap<String, String>> {
+    let settings = [
+        ("database_url", database_url),
+        ("redis_url", redis_url),
+        ("database_host", &database_host(database_url)?),
+        ("redis_host", &redis_host(redis_url)?),
+        ("jwt_secret_key", JWT_KEY),
+        ("github_models_host", model_host),
+        ("github_token", MODEL_TOKEN),
+        ("github_timeout_ms", MODEL_TIMEOUT_MS),
+        ("sweep_token", SWEEP_TOKEN),
+        ("trusted_proxy_hops", "1"),
+    ];
+    Ok(owned(&settings).collect())
+}
+
+async fn start_app(
+    runtime: Kind,
+    folder: &Path,
+    variables: BTreeMap<String, String>,
+    environment: BTreeMap<String, String>,
+) -> Result<App> {
+    let options = Options {
+        manifest: testbed::workspace().join("spin.toml"),
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        variables,
+        environment,
+        state_dir: TempDir::new_in(folder)?.keep(),
+        inherit_output: false,
+    };
+    App::start(runtime, options).await
+}
+
+async fn fetch_document(url: &str) -> Result<serde_json::Value> {
+    let response = reqwest::get(format!("{url}/openapi.json")).await?;
+    Ok(serde_json::from_slice(&response.bytes().await?)?)
+}

@@ -1,0 +1,157 @@
+//! `spin.toml` as the table of permissions: what is public, what each component may reach, and which settings it sees.
+
+use std::collections::BTreeSet;
+
+use macro_rules_attribute::apply;
+use toml::{Table, Value};
+
+use crate::support::env::TestEnv;
+use crate::support::registry::e2e_test;
+use crate::support::repository::{file_size, read_file};
+
+const COMPONENTS: [&str; 4] = ["auth", "entries", "sentiment", "system"];
+
+fn manifest() -> Table {
+    let text = read_file("spin.toml");
+    text.parse().expect("spin.toml is TOML")
+}
+
+fn strings(value: &Value) -> BTreeSet<&str> {
+    let values = value.as_array().expect("an array");
+    let strings = values.iter().map(|value| value.as_str().expect("a string"));
+    strings.collect()
+}
+
+#[apply(e2e_test!)]
+async fn lets_each_component_reach_only_what_it_uses(_: &TestEnv) {
+    const POSTGRES: &str = "postgres://{{ database_host }}";
+    const REDIS: &str = "redis://{{ redis_host }}";
+    let manifest = manifest();
+    let components = manifest["component"].as_table().expect("a table");
+    let names: BTreeSet<&str> = components.keys().map(String::as_str).collect();
+    assert_eq!(names, BTreeSet::from(COMPONENTS));
+    for (name, hosts) in [
+        ("auth", [POSTGRES, REDIS]),
+        ("entries", [POSTGRES, "http://sentiment.spin.internal"]),
+        ("sentiment", ["{{ github_models_host }}", REDIS]),
+        ("system", [POSTGRES, REDIS]),
+    ] {
+        let allowed = strings(&components[name]["allowed_outbound_hosts"]);
+        assert_eq!(allowed, BTreeSet::from(hosts), "{name}");
+    }
+    for (name, component) in components {
+        for permission in [
+            "ai_models",
+            "key_value_stores",
+            "sqlite_databases",
+            "files",
+            "dependencies_inherit_configuration",
+        ] {
+            assert_eq!(component.get(permission), None, "{permission} of {name}");
+        }
+    }
+}
+
+#[apply(e2e_test!)]
+async fn shows_secrets_only_to_the_components_that_use_them(_: &TestEnv) {
+    let manifest = manifest();
+    for (setting, users) in [
+        ("jwt_secret_key", &["auth", "entries"][..]),
+        ("database_url", &["auth", "entries", "system"]),
+        ("redis_url", &["auth", "sentiment", "system"]),
+        ("github_token", &["sentiment"]),
+        ("sweep_token", &["entries"]),
+    ] {
+        let sees = |name: &&str| {
+            let variables = &manifest["component"][*name]["variables"];
+            variables.get(setting).is_some()
+        };
+        let found: Vec<&str> = COMPONENTS.into_iter().filter(sees).collect();
+        assert_eq!(found, users, "{setting}");
+    }
+}
+
+#[apply(e2e_test!)]
+async fn makes_only_the_sentiment_component_private(_: &TestEnv) {
+    let manifest = manifest();
+    let triggers = manifest["trigger"]["http"].as_array().expect("an array");
+    let mut routes = Vec::new();
+    for trigger in triggers {
+        let component = trigger["component"].as_str().expect("a string");
+        let route = match &trigger["route"] {
+            Value::String(route) => route.clone(),
+            route => format!("private = {}", route["private"]),
+        };
+        routes.push((component, route));
+    }
+    routes.sort();
+    let expected = [
+        ("auth", "/auth/..."),
+        ("entries", "/diaries/..."),
+        ("entries", "/internal/..."),
+        ("sentiment", "private = true"),
+        ("system", "/..."),
+    ];
+    assert_eq!(
+        routes,
+        expected.map(|(component, route)| (component, route.to_owned()))
+    );
+}
+
+#[apply(e2e_test!)]
+async fn marks_secrets_and_gives_them_no_default(_: &TestEnv) {
+    let manifest = manifest();
+    let variables = manifest["variables"].as_table().expect("a table");
+    let is_set = |name: &str, flag: &str| {
+        let flag = variables[name].get(flag).and_then(Value::as_bool);
+        flag == Some(true)
+    };
+    for name in ["database_url", "redis_url", "jwt_secret_key"] {
+        assert!(is_set(name, "required"), "{name}");
+        assert!(is_set(name, "secret"), "{name}");
+        assert_eq!(variables[name].get("default"), None, "{name}");
+    }
+    for name in ["github_token", "sweep_token"] {
+        assert!(is_set(name, "secret"), "{name}");
+    }
+}
+
+#[apply(e2e_test!)]
+async fn has_the_documented_defaults(_: &TestEnv) {
+    let manifest = manifest();
+    for (name, default) in [
+        ("github_models_host", "https://models.github.ai"),
+        ("github_models_path", "/inference/chat/completions"),
+        ("github_token", ""),
+        ("github_model_name", "openai/gpt-4o"),
+        ("github_auth_style", "bearer"),
+        ("github_timeout_ms", "8000"),
+        ("sentiment_cache_ttl", "30d"),
+        ("sweep_token", ""),
+        ("cors_origins", "http://localhost:5173"),
+        ("trusted_proxy_hops", "0"),
+        ("register_limit", "3/1h"),
+        ("login_limit", "5/15m"),
+        ("log_level", "info"),
+    ] {
+        let variable = &manifest["variables"][name];
+        let found = variable.get("default").and_then(Value::as_str);
+        assert_eq!(found, Some(default), "{name}");
+    }
+}
+
+/// A node loads every component, and the size of each determines how long that takes.
+#[apply(e2e_test!)]
+async fn has_small_components(_: &TestEnv) {
+    let manifest = manifest();
+    for (name, limit) in [
+        ("auth", 1_000_000),
+        ("entries", 1_000_000),
+        ("sentiment", 1_200_000),
+        ("system", 2_000_000),
+    ] {
+        let source = manifest["component"][name]["source"].as_str();
+        let size = file_size(source.expect("a string"));
+        assert!(size < limit, "{name} has {size} bytes");
+    }
+}
