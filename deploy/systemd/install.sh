@@ -16,7 +16,7 @@ if [[ ${1:-} == --uninstall ]]; then
     systemctl disable --now "${units[@]}" || true
     rm -rf /opt/thought-diary /opt/thought-diary-* /var/cache/{,private/}thought-diary /usr/local/sbin/thought-diary-restart
     rm -f /etc/systemd/system/thought-diary* /etc/systemd/journald.conf.d/thought-diary.conf
-    rm -rf /etc/nginx/sites-enabled/thought-diary /etc/nginx/{sites-available/,}thought-diary* \
+    rm -rf /etc/nginx/sites-{enabled,available}/thought-diary \
         /etc/caddy/thought-diary{.env,-drain} /etc/systemd/system/caddy.service.d/thought-diary.conf
     systemctl daemon-reload
     echo "Kept: the database, /var/lib/private/thought-diary-backup, $etc (secrets), the packages, Redis's settings, ufw's rules."
@@ -110,7 +110,6 @@ case $proxy in
         # shellcheck disable=SC2086
         certbot certonly --non-interactive --agree-tos --webroot --webroot-path /var/www/html --domain "$domain" \
             --keep-until-expiring --deploy-hook 'systemctl reload nginx' ${CERTBOT_OPTIONS:---register-unsafely-without-email}
-        printf 'server 127.0.0.1:%s max_fails=0;\n' 3000 3001 >/etc/nginx/thought-diary-upstreams.conf
         sed "s/DOMAIN/$domain/g" "$here/deploy/proxy/nginx.conf" >/etc/nginx/sites-available/thought-diary
         ln -sf ../sites-available/thought-diary /etc/nginx/sites-enabled/thought-diary
         nginx -t && systemctl reload nginx

@@ -8,18 +8,11 @@ ports=(3000 3001)
 drain=${DRAIN_SECONDS:-35}
 flags=/run/thought-diary-drain
 
-# Makes the proxy send no new requests to a port, or to all ports again if none is given.
+# Makes the proxy send no new requests to a port, or to all ports again if none is given: nginx and Caddy look for this
+# file at each request. Reloading a proxy would close clients' idle connections, which fails requests sent at that moment.
 leave_out() {
-    # Caddy looks for this file at each request.
     rm -rf "$flags"
     if [[ $# == 1 ]]; then install -D -m 644 /dev/null "$flags/$1"; fi
-    # nginx reads a list, and lets its former processes finish their requests.
-    if [[ -e /etc/nginx/thought-diary-upstreams.conf ]]; then
-        for port in "${ports[@]}"; do
-            [[ $port == "${1:-}" ]] || echo "server 127.0.0.1:$port max_fails=0;"
-        done >/etc/nginx/thought-diary-upstreams.conf
-        systemctl reload nginx
-    fi
 }
 trap leave_out EXIT
 
