@@ -72,7 +72,7 @@ grant select, insert, update, delete on all tables in schema public to thought_d
 grant usage on all sequences in schema public to thought_diary;
 grant execute on all functions in schema public to thought_diary;
 
--- The record of applied migrations. The migration tool (sqlx) would create the same table. It exists before the
+-- The record of applied migrations. `cargo xtask migrate` would create the same table. It exists before the
 -- first migration so that the service gets the right to read it, for `/ready`, and not the right to change it.
 create table if not exists _sqlx_migrations (
     version bigint primary key,

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use testbed::runtime::{App, Kind, Options};
 use testbed::settings::{database_host, redis_host};
 use testbed::{migrate, postgres, redis};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use super::client::{Client, Service};
 use super::instance::Instance;

@@ -9,11 +9,13 @@ use testbed::apt;
 mod bench;
 mod build;
 mod debian_wasm;
+mod doctor;
 mod document;
 mod eval;
 mod generate;
 mod local;
 mod migrate;
+mod push;
 mod seed;
 mod shutdown;
 mod sweep;
@@ -41,6 +43,8 @@ enum Command {
     Seed(seed::Args),
     Sweep(sweep::Args),
     Generate(generate::Args),
+    Push(push::Args),
+    Doctor(doctor::Args),
 }
 
 async fn run(command: Command) -> Result<()> {
@@ -54,6 +58,8 @@ async fn run(command: Command) -> Result<()> {
         Command::Seed(arguments) => seed::run(&arguments).await,
         Command::Sweep(arguments) => sweep::run(&arguments).await,
         Command::Generate(arguments) => generate::run(&arguments),
+        Command::Push(arguments) => push::run(&arguments).await,
+        Command::Doctor(arguments) => doctor::run(&arguments).await,
     }
 }
 

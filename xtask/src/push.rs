@@ -50,7 +50,8 @@ pub async fn run(arguments: &Args) -> Result<()> {
         reference.repository()
     );
     if arguments.sign {
-        which::which("cosign").context("--sign needs cosign on the PATH: install it, or push without --sign")?;
+        which::which("cosign")
+            .context("--sign needs cosign on the PATH: install it, or push without --sign")?;
     }
     let progress = Progress::new();
     build::components(&progress).await?;
@@ -60,7 +61,11 @@ pub async fn run(arguments: &Args) -> Result<()> {
     step.announce();
     let digest = push(&application, reference, arguments.insecure).await?;
     step.done();
-    let pushed = format!("{}/{}@{digest}", reference.registry(), reference.repository());
+    let pushed = format!(
+        "{}/{}@{digest}",
+        reference.registry(),
+        reference.repository()
+    );
     if arguments.sign {
         sign(&pushed, arguments.insecure)?;
     }
@@ -73,7 +78,11 @@ async fn push(application: &Application, reference: &Reference, insecure: bool) 
     // rustls may be compiled with several cryptography providers; one must be chosen. A second call is a no-op.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::new(ClientConfig {
-        protocol: if insecure { ClientProtocol::Http } else { ClientProtocol::Https },
+        protocol: if insecure {
+            ClientProtocol::Http
+        } else {
+            ClientProtocol::Https
+        },
         connect_timeout: Some(CONNECT_TIMEOUT),
         ..ClientConfig::default()
     });
@@ -83,26 +92,38 @@ async fn push(application: &Application, reference: &Reference, insecure: bool) 
         .push(reference, &layers, config, &auth, Some(manifest))
         .await
         .with_context(|| {
-            format!("cannot push to {}: `docker login` there first, or pass --insecure for plain HTTP", reference.registry())
+            format!(
+                "cannot push to {}: `docker login` there first, or pass --insecure for plain HTTP",
+                reference.registry()
+            )
         })?;
     // The registry's own word, so that what is printed can be pulled.
     client
         .fetch_manifest_digest(reference, &auth)
         .await
-        .with_context(|| format!("{} did not return the digest of {reference}", reference.registry()))
+        .with_context(|| {
+            format!(
+                "{} did not return the digest of {reference}",
+                reference.registry()
+            )
+        })
 }
 
 /// Returns the credentials that `docker login` has stored for a registry.
 fn credentials(registry: &str) -> Result<RegistryAuth> {
     match docker_credential::get_credential(registry) {
-        Ok(DockerCredential::UsernamePassword(user, password)) => Ok(RegistryAuth::Basic(user, password)),
+        Ok(DockerCredential::UsernamePassword(user, password)) => {
+            Ok(RegistryAuth::Basic(user, password))
+        }
         Ok(DockerCredential::IdentityToken(token)) => Ok(RegistryAuth::Bearer(token)),
         Err(
             CredentialRetrievalError::ConfigNotFound
             | CredentialRetrievalError::NoCredentialConfigured
             | CredentialRetrievalError::ConfigReadError,
         ) => Ok(RegistryAuth::Anonymous),
-        Err(error) => Err(error).with_context(|| format!("cannot read the credentials for {registry}")),
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot read the credentials for {registry}"))
+        }
     }
 }
 
@@ -121,6 +142,9 @@ fn sign(pushed: &str, insecure: bool) -> Result<()> {
         .stdout(Stdio::null())
         .status()
         .context("cannot start cosign")?;
-    ensure!(status.success(), "cosign could not sign {pushed} ({status}); the application itself was pushed");
+    ensure!(
+        status.success(),
+        "cosign could not sign {pushed} ({status}); the application itself was pushed"
+    );
     Ok(())
 }

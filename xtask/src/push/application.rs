@@ -16,7 +16,13 @@ const LOCK_LAYER: &str = "application/vnd.fermyon.spin.application.v1+config";
 const LOCK_DIGEST_LABEL: &str = "com.fermyon.spin.lockedAppDigest";
 
 /// Keys of a component that the locked manifest below represents.
-const COMPONENT_KEYS: [&str; 5] = ["source", "description", "allowed_outbound_hosts", "variables", "build"];
+const COMPONENT_KEYS: [&str; 5] = [
+    "source",
+    "description",
+    "allowed_outbound_hosts",
+    "variables",
+    "build",
+];
 
 /// An application with its components' content.
 pub struct Application {
@@ -31,10 +37,12 @@ impl Application {
     /// When a file cannot be read, or the manifest uses what is not supported here.
     pub fn load(folder: &Path) -> Result<Self> {
         let path = folder.join("spin.toml");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         let manifest: Table = toml::from_str(&text)?;
         let read = |source: &str| {
-            std::fs::read(folder.join(source)).with_context(|| format!("cannot read the component {source}"))
+            std::fs::read(folder.join(source))
+                .with_context(|| format!("cannot read the component {source}"))
         };
         Self::new(&manifest, read).with_context(|| format!("cannot push {}", path.display()))
     }
@@ -46,14 +54,19 @@ impl Application {
         let mut sorted: Vec<_> = table(manifest, "component")?.iter().collect();
         sorted.sort_by_key(|(name, _)| *name);
         for (name, component) in sorted {
-            let component = component.as_table().with_context(|| format!("component.{name} is not a table"))?;
+            let component = component
+                .as_table()
+                .with_context(|| format!("component.{name} is not a table"))?;
             let source = component.get("source").and_then(Toml::as_str);
-            let source = source.with_context(|| format!("component.{name}.source is not a file"))?;
+            let source =
+                source.with_context(|| format!("component.{name}.source is not a file"))?;
             let layer = ImageLayer::new(read(source)?, COMPONENT_LAYER.to_owned(), None);
             components.push(locked_component(name, component, &layer.sha256_digest())?);
             layers.push(layer);
         }
-        let requires_chaining = components.iter().any(|component| component.get("host_requirements").is_some());
+        let requires_chaining = components
+            .iter()
+            .any(|component| component.get("host_requirements").is_some());
         let mut lock = json!({
             "spin_lock_version": u8::from(requires_chaining),
             "metadata": metadata(table(manifest, "application")?)?,
@@ -64,7 +77,10 @@ impl Application {
         if requires_chaining {
             lock["must_understand"] = json!(["component_host_requirements"]);
         }
-        Ok(Self { lock, components: layers })
+        Ok(Self {
+            lock,
+            components: layers,
+        })
     }
 
     /// Returns the layers, the configuration and the manifest of the image.
@@ -105,7 +121,10 @@ fn metadata(application: &Table) -> Result<Value> {
     if let Some(authors) = application.get("authors") {
         metadata.insert("authors".to_owned(), serde_json::to_value(authors)?);
     }
-    ensure!(application.get("trigger").is_none(), "[application.trigger] is not supported");
+    ensure!(
+        application.get("trigger").is_none(),
+        "[application.trigger] is not supported"
+    );
     // Spin writes both, the second for older versions of itself.
     metadata.insert("triggers".to_owned(), json!({}));
     metadata.insert("trigger".to_owned(), json!({"type": "http"}));
@@ -132,7 +151,10 @@ fn variables(variables: &Table) -> Value {
 /// Names each trigger after its component, or by its number when the component has one already, as Spin does.
 fn triggers(manifest: &Table) -> Result<Value> {
     let triggers = table(manifest, "trigger")?;
-    ensure!(triggers.keys().eq(["http"]), "only [[trigger.http]] is supported");
+    ensure!(
+        triggers.keys().eq(["http"]),
+        "only [[trigger.http]] is supported"
+    );
     let http = triggers.get("http").and_then(Toml::as_array);
     let mut locked: Vec<Value> = Vec::new();
     let mut counter = 0;
@@ -150,7 +172,10 @@ fn triggers(manifest: &Table) -> Result<Value> {
 }
 
 fn locked_component(name: &str, component: &Table, digest: &str) -> Result<Value> {
-    if let Some(key) = component.keys().find(|key| !COMPONENT_KEYS.contains(&key.as_str())) {
+    if let Some(key) = component
+        .keys()
+        .find(|key| !COMPONENT_KEYS.contains(&key.as_str()))
+    {
         bail!("component.{name}.{key} is not supported: use `spin registry push`");
     }
     let mut metadata = Map::new();
@@ -159,7 +184,9 @@ fn locked_component(name: &str, component: &Table, digest: &str) -> Result<Value
             metadata.insert(key.to_owned(), serde_json::to_value(value)?);
         }
     }
-    let hosts = component.get("allowed_outbound_hosts").and_then(Toml::as_array);
+    let hosts = component
+        .get("allowed_outbound_hosts")
+        .and_then(Toml::as_array);
     let chains = hosts.is_some_and(|hosts| {
         let mut hosts = hosts.iter().filter_map(Toml::as_str);
         hosts.any(|host| host.ends_with(".spin.internal"))
@@ -215,7 +242,8 @@ mod tests {
 
     #[test]
     fn locks_the_manifest_as_spin_does() {
-        let digest = |text: &str| ImageLayer::new(text.to_owned(), String::new(), None).sha256_digest();
+        let digest =
+            |text: &str| ImageLayer::new(text.to_owned(), String::new(), None).sha256_digest();
         let lock = application(MANIFEST).unwrap().lock;
         let expected = json!({
             "spin_lock_version": 1,
@@ -248,19 +276,31 @@ mod tests {
     #[test]
     fn puts_the_lock_last_and_labels_the_configuration_with_its_digest() {
         let (layers, config, manifest) = application(MANIFEST).unwrap().image().unwrap();
-        let types: Vec<_> = layers.iter().map(|layer| layer.media_type.as_str()).collect();
+        let types: Vec<_> = layers
+            .iter()
+            .map(|layer| layer.media_type.as_str())
+            .collect();
         assert_eq!(types, [COMPONENT_LAYER, COMPONENT_LAYER, LOCK_LAYER]);
         let config: Value = serde_json::from_slice(&config.data).unwrap();
         assert_eq!(config["architecture"], "wasm");
         assert_eq!(config["os"], "Wasip1");
-        assert_eq!(config["config"]["Labels"][LOCK_DIGEST_LABEL], layers[2].sha256_digest());
+        assert_eq!(
+            config["config"]["Labels"][LOCK_DIGEST_LABEL],
+            layers[2].sha256_digest()
+        );
         assert_eq!(manifest.layers[2].digest, layers[2].sha256_digest());
     }
 
     #[test]
     fn refuses_a_manifest_that_it_cannot_represent() {
-        let error = application(&MANIFEST.replace("source = \"b.wasm\"", "source = \"b.wasm\"\nfiles = [\"x\"]"));
+        let error = application(&MANIFEST.replace(
+            "source = \"b.wasm\"",
+            "source = \"b.wasm\"\nfiles = [\"x\"]",
+        ));
         let error = error.err().map(|error| error.to_string());
-        assert_eq!(error.as_deref(), Some("component.b.files is not supported: use `spin registry push`"));
+        assert_eq!(
+            error.as_deref(),
+            Some("component.b.files is not supported: use `spin registry push`")
+        );
     }
 }
