@@ -37,12 +37,30 @@ pub struct Args {
 
 /// Lines of the checklists that a program cannot check.
 const BY_HAND: [(&str, &str); 6] = [
-    ("firewall", "allow SSH, HTTP and HTTPS only: `ufw status`, or the NetworkPolicy"),
-    ("logs", "bound them in size and age (journald.conf, Docker's max-size), and look for 401, 403 and 429 that pile up"),
-    ("restoration", "restore the newest backup into an empty database every month, and run `cargo xtask migrate status` on it"),
-    ("rotation", "replace the secrets every year, and after someone who knew them has left: docs/operations.md says how"),
-    ("dependencies", "merge the update requests, and run `cargo deny check advisories`"),
-    ("system", "install the security updates of the machine or of the base image"),
+    (
+        "firewall",
+        "allow SSH, HTTP and HTTPS only: `ufw status`, or the NetworkPolicy",
+    ),
+    (
+        "logs",
+        "bound them in size and age (journald.conf, Docker's max-size), and look for 401, 403 and 429 that pile up",
+    ),
+    (
+        "restoration",
+        "restore the newest backup into an empty database every month, and run `cargo xtask migrate status` on it",
+    ),
+    (
+        "rotation",
+        "replace the secrets every year, and after someone who knew them has left: docs/operations.md says how",
+    ),
+    (
+        "dependencies",
+        "merge the update requests, and run `cargo deny check advisories`",
+    ),
+    (
+        "system",
+        "install the security updates of the machine or of the base image",
+    ),
 ];
 
 pub async fn run(arguments: &Args) -> Result<()> {
@@ -58,7 +76,10 @@ pub async fn run(arguments: &Args) -> Result<()> {
     backups::check(arguments.backups.as_deref(), &mut findings);
     match &arguments.url {
         Some(url) => public::check(url, &settings, &mut findings).await,
-        None => findings.skipped("service", "pass --url to check TLS, headers, CORS, ports, clock and proxies"),
+        None => findings.skipped(
+            "service",
+            "pass --url to check TLS, headers, CORS, ports, clock and proxies",
+        ),
     }
     for (name, advice) in BY_HAND {
         findings.by_hand(name, advice);
@@ -66,6 +87,9 @@ pub async fn run(arguments: &Args) -> Result<()> {
 
     findings.print();
     let failed = findings.failures();
-    ensure!(failed == 0, "{failed} of the checks failed: see the lines above");
+    ensure!(
+        failed == 0,
+        "{failed} of the checks failed: see the lines above"
+    );
     Ok(())
 }

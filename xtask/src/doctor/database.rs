@@ -62,7 +62,10 @@ async fn rights(client: &Client, findings: &mut Findings) -> Result<()> {
         "database role",
         excess.is_empty(),
         "may read and write rows only",
-        format!("may {}: run deploy/postgres/role.sql, and use the role thought_diary in database_url", excess.join(", ")),
+        format!(
+            "may {}: run deploy/postgres/role.sql, and use the role thought_diary in database_url",
+            excess.join(", ")
+        ),
     );
     Ok(())
 }
@@ -96,7 +99,9 @@ async fn server(client: &Client, findings: &mut Findings) -> Result<()> {
         "database clock",
         difference < MAX_CLOCK_DIFFERENCE,
         "agrees with this machine's",
-        format!("differs by {difference:.0} s from this machine's: synchronize both (`timedatectl`)"),
+        format!(
+            "differs by {difference:.0} s from this machine's: synchronize both (`timedatectl`)"
+        ),
     );
     Ok(())
 }
@@ -104,11 +109,21 @@ async fn server(client: &Client, findings: &mut Findings) -> Result<()> {
 async fn migrations(url: &str, findings: &mut Findings) -> Result<()> {
     let steps = migrate::status(url).await?;
     let in_state = |state| steps.iter().filter(|step| step.state == state).count();
-    let (pending, changed, unknown) = (in_state(State::Pending), in_state(State::Changed), in_state(State::Unknown));
+    let (pending, changed, unknown) = (
+        in_state(State::Pending),
+        in_state(State::Changed),
+        in_state(State::Unknown),
+    );
     if changed > 0 {
-        findings.failed("migrations", format!("{changed} applied files have changed since: check out the version that runs"));
+        findings.failed(
+            "migrations",
+            format!("{changed} applied files have changed since: check out the version that runs"),
+        );
     } else if pending > 0 {
-        findings.failed("migrations", format!("{pending} are pending: run `migrate up` as the role thought_diary_owner"));
+        findings.failed(
+            "migrations",
+            format!("{pending} are pending: run `migrate up` as the role thought_diary_owner"),
+        );
     } else if unknown > 0 {
         findings.warning("migrations", format!("the database has {unknown} that this checkout lacks: check out the version that runs"));
     } else {
@@ -119,5 +134,7 @@ async fn migrations(url: &str, findings: &mut Findings) -> Result<()> {
 
 fn now() -> f64 {
     let elapsed = std::time::SystemTime::UNIX_EPOCH.elapsed();
-    elapsed.map(|elapsed| elapsed.as_secs_f64()).unwrap_or_default()
+    elapsed
+        .map(|elapsed| elapsed.as_secs_f64())
+        .unwrap_or_default()
 }

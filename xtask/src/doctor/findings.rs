@@ -67,7 +67,13 @@ impl Findings {
     }
 
     /// Records a passed or a failed check.
-    pub fn expect(&mut self, check: &str, is_passed: bool, passed: impl Display, failed: impl Display) {
+    pub fn expect(
+        &mut self,
+        check: &str,
+        is_passed: bool,
+        passed: impl Display,
+        failed: impl Display,
+    ) {
         if is_passed {
             self.passed(check, passed);
         } else {
@@ -78,12 +84,20 @@ impl Findings {
     /// Returns the number of failed checks.
     #[must_use]
     pub fn failures(&self) -> usize {
-        self.0.iter().filter(|finding| finding.outcome == Outcome::Failed).count()
+        self.0
+            .iter()
+            .filter(|finding| finding.outcome == Outcome::Failed)
+            .count()
     }
 
     /// Prints a line per check.
     pub fn print(&self) {
-        for Finding { check, outcome, message } in &self.0 {
+        for Finding {
+            check,
+            outcome,
+            message,
+        } in &self.0
+        {
             let label = match outcome {
                 Outcome::Passed => "ok",
                 Outcome::Warning => "WARN",
@@ -99,6 +113,8 @@ impl Findings {
     #[cfg(test)]
     pub fn of(&self, check: &str) -> Vec<(Outcome, &str)> {
         let findings = self.0.iter().filter(|finding| finding.check == check);
-        findings.map(|finding| (finding.outcome, finding.message.as_str())).collect()
+        findings
+            .map(|finding| (finding.outcome, finding.message.as_str()))
+            .collect()
     }
 }

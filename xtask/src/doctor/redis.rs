@@ -36,7 +36,9 @@ async fn connect(url: &Url) -> Result<MultiplexedConnection, RedisError> {
 }
 
 async fn password(mut url: Url, findings: &mut Findings) {
-    let is_local = url.host_str().is_some_and(|host| ["127.0.0.1", "::1", "localhost"].contains(&host));
+    let is_local = url
+        .host_str()
+        .is_some_and(|host| ["127.0.0.1", "::1", "localhost"].contains(&host));
     let is_encrypted = url.scheme() == "rediss";
     findings.expect(
         "Redis connection",
@@ -47,7 +49,11 @@ async fn password(mut url: Url, findings: &mut Findings) {
     if url.set_password(None).is_err() || url.set_username("").is_err() {
         return;
     }
-    let open = async { cmd("PING").query_async::<String>(&mut connect(&url).await?).await };
+    let open = async {
+        cmd("PING")
+            .query_async::<String>(&mut connect(&url).await?)
+            .await
+    };
     findings.expect(
         "Redis password",
         open.await.is_err(),
@@ -57,9 +63,19 @@ async fn password(mut url: Url, findings: &mut Findings) {
 }
 
 async fn server(connection: &mut MultiplexedConnection, findings: &mut Findings) -> Result<()> {
-    let info: String = cmd("INFO").arg("server").query_async(connection).await.context("INFO failed")?;
-    let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("unknown");
-    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    let info: String = cmd("INFO")
+        .arg("server")
+        .query_async(connection)
+        .await
+        .context("INFO failed")?;
+    let version = info
+        .lines()
+        .find_map(|line| line.strip_prefix("redis_version:"))
+        .unwrap_or("unknown");
+    let major = version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok());
     findings.expect(
         "Redis version",
         major.is_some_and(|major| major >= 6),
@@ -67,24 +83,38 @@ async fn server(connection: &mut MultiplexedConnection, findings: &mut Findings)
         format!("{version} is older than 6: upgrade it"),
     );
 
-    let settings = cmd("CONFIG").arg("GET").arg("maxmemory*").query_async(connection).await;
+    let settings = cmd("CONFIG")
+        .arg("GET")
+        .arg("maxmemory*")
+        .query_async(connection)
+        .await;
     let settings: BTreeMap<String, String> = match settings {
         Ok(settings) => settings,
         // Managed servers often forbid it.
-        Err(error) if error.kind() == ErrorKind::Server(redis::ServerErrorKind::ResponseError) || error.code().is_some() => {
+        Err(error)
+            if error.kind() == ErrorKind::Server(redis::ServerErrorKind::ResponseError)
+                || error.code().is_some() =>
+        {
             findings.skipped("Redis memory", "the server does not show its configuration: check in its console that maxmemory-policy is noeviction");
             return Ok(());
         }
         Err(error) => return Err(error).context("CONFIG GET failed"),
     };
-    let policy = settings.get("maxmemory-policy").map_or("unknown", String::as_str);
+    let policy = settings
+        .get("maxmemory-policy")
+        .map_or("unknown", String::as_str);
     findings.expect(
         "Redis eviction",
         policy == "noeviction",
         "noeviction",
-        format!("{policy} can remove the counters that limit logins: set maxmemory-policy noeviction"),
+        format!(
+            "{policy} can remove the counters that limit logins: set maxmemory-policy noeviction"
+        ),
     );
-    let limit: u64 = settings.get("maxmemory").and_then(|limit| limit.parse().ok()).unwrap_or_default();
+    let limit: u64 = settings
+        .get("maxmemory")
+        .and_then(|limit| limit.parse().ok())
+        .unwrap_or_default();
     findings.expect(
         "Redis memory",
         limit > 0,

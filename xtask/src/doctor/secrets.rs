@@ -39,7 +39,13 @@ fn key(settings: &Settings, name: &str, findings: &mut Findings) {
         return findings.failed(name, format!("is not set: {advice}"));
     };
     if key.len() < MIN_KEY_BYTES {
-        findings.failed(name, format!("has {} bytes, fewer than {MIN_KEY_BYTES}: {advice}", key.len()));
+        findings.failed(
+            name,
+            format!(
+                "has {} bytes, fewer than {MIN_KEY_BYTES}: {advice}",
+                key.len()
+            ),
+        );
     } else if distinct_characters(key) < MIN_DISTINCT_CHARACTERS {
         findings.failed(name, format!("is not random: {advice}"));
     } else {
@@ -65,20 +71,41 @@ fn password(settings: &Settings, name: &str, findings: &mut Findings) {
 
 fn reuse(settings: &Settings, findings: &mut Findings) {
     let mut names: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for name in ["jwt_secret_key", "sweep_token", "github_token", "database_url", "redis_url"] {
-        let Some(value) = settings.get(name) else { continue };
-        let password = Url::parse(value).ok().and_then(|url| url.password().map(ToOwned::to_owned));
-        let secret = if name.ends_with("_url") { password } else { Some(value.to_owned()) };
+    for name in [
+        "jwt_secret_key",
+        "sweep_token",
+        "github_token",
+        "database_url",
+        "redis_url",
+    ] {
+        let Some(value) = settings.get(name) else {
+            continue;
+        };
+        let password = Url::parse(value)
+            .ok()
+            .and_then(|url| url.password().map(ToOwned::to_owned));
+        let secret = if name.ends_with("_url") {
+            password
+        } else {
+            Some(value.to_owned())
+        };
         if let Some(secret) = secret {
             names.entry(secret).or_default().push(name);
         }
     }
-    let reused: Vec<_> = names.values().filter(|names| names.len() > 1).map(|names| names.join(" and ")).collect();
+    let reused: Vec<_> = names
+        .values()
+        .filter(|names| names.len() > 1)
+        .map(|names| names.join(" and "))
+        .collect();
     findings.expect(
         "reuse of secrets",
         reused.is_empty(),
         "each secret has a value of its own",
-        format!("{} have the same value: generate one for each", reused.join("; ")),
+        format!(
+            "{} have the same value: generate one for each",
+            reused.join("; ")
+        ),
     );
 }
 
@@ -116,8 +143,14 @@ mod tests {
         };
         let advice = "generate one with `openssl rand -hex 32`";
         assert_eq!(message(""), format!("is not set: {advice}"));
-        assert_eq!(message("secret"), format!("has 6 bytes, fewer than 32: {advice}"));
-        assert_eq!(message(&"ab".repeat(20)), format!("is not random: {advice}"));
+        assert_eq!(
+            message("secret"),
+            format!("has 6 bytes, fewer than 32: {advice}")
+        );
+        assert_eq!(
+            message(&"ab".repeat(20)),
+            format!("is not random: {advice}")
+        );
     }
 
     #[test]
@@ -129,7 +162,10 @@ mod tests {
             ("redis_url", "redis://:fedcba9876543210@h"),
         ]);
         assert_eq!(findings.failures(), 0, "{findings:?}");
-        assert_eq!(findings.of("redis_url"), [(Outcome::Passed, "its password has 16 bytes")]);
+        assert_eq!(
+            findings.of("redis_url"),
+            [(Outcome::Passed, "its password has 16 bytes")]
+        );
     }
 
     #[test]
@@ -141,7 +177,10 @@ mod tests {
             ("redis_url", "redis://:0123456789abcdef@h"),
         ]);
         let expected = "database_url and redis_url; jwt_secret_key and sweep_token have the same value: generate one for each";
-        assert_eq!(findings.of("reuse of secrets"), [(Outcome::Failed, expected)]);
+        assert_eq!(
+            findings.of("reuse of secrets"),
+            [(Outcome::Failed, expected)]
+        );
     }
 
     #[test]
