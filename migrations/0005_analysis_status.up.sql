@@ -1,8 +1,8 @@
--- Whether the model has marked an entry, and when the sweep asks it next.
+-- The state of an entry's analysis, and when the sweep calls the model next.
 --
 -- done      The model has marked it.
 -- pending   The model should mark it. The sweep calls it from analysis_retry_at on.
--- no_model  No model was configured. The sweep calls one last, after all pending entries.
+-- no_model  No model was configured. The sweep takes these entries after all pending ones.
 -- failed    The model failed on this text five times and is not called again until the text changes.
 alter table thought_diaries
     add column analysis_status varchar(16) not null default 'no_model'

@@ -11,7 +11,7 @@ set enable_sort = off
 as $$
 declare
     total bigint;
-    newer bigint := (page - 1) * per_page;
+    skipped bigint := (page - 1) * per_page;
     size bigint;
     ids integer[];
     items text;
@@ -20,30 +20,30 @@ begin
         return null;
     end if;
     total := coalesce((select total_entries from user_stats where user_id = owner), 0);
-    size := greatest(least(per_page, total - newer), 0);
-    if newer < 100 then
+    size := greatest(least(per_page, total - skipped), 0);
+    if skipped < 100 then
         items := (
             select string_agg(diary, ',') from (
                 select diary_json(entry) as diary from thought_diaries entry
                 where user_id = owner
                 order by entry.created_at desc, entry.id desc
-                limit size offset newer
+                limit size offset skipped
             ) listed
         );
     elsif size > 0 then
         -- Entries before the page are skipped in the index alone, from its
         -- nearer end: their JSON is not built, and their rows are not read.
-        if newer * 2 <= total then
+        if skipped * 2 <= total then
             ids := array(
                 select id from thought_diaries where user_id = owner
                 order by created_at desc, id desc
-                limit size offset newer
+                limit size offset skipped
             );
         else
             ids := array(
                 select id from thought_diaries where user_id = owner
                 order by created_at, id
-                limit size offset total - newer - size
+                limit size offset total - skipped - size
             );
         end if;
         items := (

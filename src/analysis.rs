@@ -1,4 +1,4 @@
-//! What the entries and sentiment components send each other.
+//! The messages between the `entries` and `sentiment` components.
 //!
 //! `entries` posts an [`AnalyzeRequest`] to `http://sentiment.spin.internal/analyze`
 //! and receives an [`Analysis`].
@@ -13,12 +13,12 @@ pub struct AnalyzeRequest {
     /// HMAC-SHA256 of the text, hex-encoded: the key under which the model's
     /// marks may be cached. Without it nothing is cached.
     pub cache_key: Option<String>,
-    /// Whether the model may be called.
+    /// Permission to call the model.
     #[serde(default)]
     pub model: ModelUse,
 }
 
-/// Whether an analysis may call the model.
+/// Permission to call the model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelUse {
@@ -39,13 +39,13 @@ pub struct Analysis {
     pub positive_count: i32,
     /// Number of spans of class `negative`.
     pub negative_count: i32,
-    /// What marked the phrases.
+    /// The source of the marks.
     pub analyzed_by: Analyzer,
-    /// Why the model did not mark them. `None` if it did.
+    /// The reason why the model did not mark them. `None` if it did.
     pub fallback: Option<Fallback>,
 }
 
-/// What marked the phrases of a text.
+/// The source of the marks of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Analyzer {
@@ -65,7 +65,7 @@ impl Analyzer {
     }
 }
 
-/// Why the model did not mark the phrases of a text.
+/// The reason why the model did not mark the phrases of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fallback {

@@ -132,7 +132,7 @@ impl HttpConfig {
         once(&CONFIG, Self::load()).await
     }
 
-    /// Returns settings that trust nobody, for responses while the real ones are invalid.
+    /// Returns the most restrictive settings, for responses while a setting is invalid.
     pub fn restrictive() -> &'static Self {
         static RESTRICTIVE: HttpConfig = HttpConfig {
             cors_origins: Vec::new(),

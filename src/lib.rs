@@ -1,4 +1,4 @@
-//! What two or more components of Thought Diary share: HTTP, errors, settings, sessions, Postgres and Redis.
+//! HTTP, errors, settings, sessions, Postgres and Redis: code that two or more components share.
 //!
 //! A component's `lib.rs` is a table of routes in [`component!`]; [`http::serve`]
 //! dispatches each request to its handler and adds what every response carries.

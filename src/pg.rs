@@ -19,10 +19,11 @@ use crate::{
 };
 pub use statement::{IntoParameter, Statement, Uuid};
 
-/// Timeout of opening a connection and of each step of the statement. A client gets its response within 3 s.
+/// Timeout of opening a connection and of each step of the statement. Postgres
+/// cancels a statement before that, by default after 2.5 s.
 const STEP_TIMEOUT: Duration = Duration::from_millis(2600);
 
-/// Timeout of connecting, for the host.
+/// Default of `connect_timeout` in the URL, which the host applies.
 const CONNECT_TIMEOUT_SECONDS: &str = "2";
 
 /// The address of the database, with timeouts.

@@ -38,7 +38,7 @@ pub async fn execute(
         .unwrap_or_else(timed_out)
 }
 
-/// Runs a command that the request can do without. `limit` includes opening the connection.
+/// Runs a command whose failure does not fail the request. `limit` includes opening the connection.
 ///
 /// # Errors
 /// As [`execute`].

@@ -153,9 +153,9 @@ impl Keys {
         })
     }
 
-    /// Returns the HMAC-SHA256 of `text`, hex-encoded. Each `purpose` has digests of its own.
+    /// Returns the HMAC-SHA256 of `text`, hex-encoded. Equal texts have different digests for different purposes.
     ///
-    /// A digest is never a token's signature: the signed part of a token has no NUL, a digest's input has one.
+    /// A digest cannot be a token's signature: its input contains a NUL, which the signed part of a token never does.
     pub fn digest(&self, purpose: &str, text: &str) -> String {
         let mac = self
             .mac

@@ -27,7 +27,7 @@ pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Optio
 /// Polls `work` one last time after its timeout.
 ///
 /// An instance that was busy with other requests may receive the timer's event
-/// before the event of a response that arrived long before it.
+/// first, although the response arrived long before.
 async fn poll_once_more<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     yield_async().await;
     yield_async().await;

@@ -14,7 +14,7 @@ use spin_sdk::{
 /// Bytes read at once. The buffer grows with the bytes that arrive, not with the declared length.
 const CHUNK: usize = 16 * 1024;
 
-/// Why a body could not be read.
+/// The reason why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum BodyError {
     /// The body is longer than the limit.
@@ -23,7 +23,7 @@ pub enum BodyError {
     Incomplete,
 }
 
-/// Reads the body of `message`: at maximum `limit` bytes, of which `declared` tells the number in advance.
+/// Reads the body of `message`, at most `limit` bytes. `declared` is the value of `Content-Length`, if there is one.
 ///
 /// The host cuts a body at its declared length. Reading therefore stops at the
 /// last declared byte, which saves waiting for the end of the stream.

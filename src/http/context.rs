@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::log;
 
-/// Who receives a component's responses.
+/// The clients that receive a component's responses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Visibility {
     /// Any client, including browsers.
@@ -54,7 +54,7 @@ impl Context {
         self.0.user_id.get()
     }
 
-    /// Records whose token was verified, for the log.
+    /// Records the user for the log, once the token is verified.
     pub fn set_user_id(&self, user_id: i32) {
         self.0.user_id.set(Some(user_id));
     }

@@ -13,14 +13,14 @@ use super::{
 };
 use crate::{config::HttpConfig, error::Error, timeout::timeout};
 
-/// The header that ties a client's request to the log.
+/// Name of the header with the request's id, which is also in the log.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Maximum length of a client's request body, in bytes.
 const PUBLIC_BODY_LIMIT: usize = 64 * 1024;
 
-/// Maximum length of a request body from another component, in bytes. It wraps
-/// what a client sent, so it must be able to hold every accepted client's body.
+/// Maximum length of a request body from another component, in bytes. Such a
+/// body contains a client's text, so it must be able to hold every accepted one.
 const INTERNAL_BODY_LIMIT: usize = 4 * PUBLIC_BODY_LIMIT;
 
 /// Time for a whole body to arrive. The host sets no limit, and a body that
@@ -110,7 +110,7 @@ impl Request {
         &self.headers
     }
 
-    /// Returns the handle that the handler gets.
+    /// Returns the context, which handlers receive as a parameter.
     pub fn context(&self) -> &Context {
         &self.context
     }

@@ -7,8 +7,8 @@ use http::Method;
 use super::request::{FromRequest, Request};
 use crate::{error::Error, response::Response};
 
-/// A handler with its parameters bound to the request.
-type BoundHandler = fn(&mut Request) -> Pin<Box<dyn Future<Output = Result<Response, Error>> + '_>>;
+/// A function that extracts a handler's parameters and calls the handler.
+type HandlerFn = fn(&mut Request) -> Pin<Box<dyn Future<Output = Result<Response, Error>> + '_>>;
 
 /// One row of a component's route table.
 pub struct Route {
@@ -18,7 +18,7 @@ pub struct Route {
     /// that is not empty; a pattern has at most one.
     pub pattern: &'static str,
     /// Extracts the parameters and calls the handler.
-    pub handler: BoundHandler,
+    pub handler: HandlerFn,
 }
 
 /// An async function whose parameters all implement [`FromRequest`].
@@ -54,7 +54,7 @@ impl_handler!(A, B, C, D, E);
 impl_handler!(A, B, C, D, E, G);
 
 /// The handler of a matching route, or the value of `Allow` if the pattern has no route for the method.
-pub(super) type Found = Result<BoundHandler, String>;
+pub(super) type Found = Result<HandlerFn, String>;
 
 /// Finds the pattern that matches `path`, and its handler for `method`.
 ///

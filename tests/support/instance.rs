@@ -95,7 +95,7 @@ impl Instance {
         let Some(key) = keys.first() else {
             return ModelState::default();
         };
-        let fields = ["failures", "pause_ends", "pause"];
+        let fields = ["failures", "open_until", "pause"];
         let values = self.redis().await.hmget(key, &fields).await;
         let (failures, open_until, backoff) = values.expect("the fields are numbers");
         ModelState {
@@ -114,12 +114,12 @@ impl Instance {
 
     /// Makes an open circuit half-open, as waiting would.
     pub async fn end_open_period(&self) {
-        self.set_model_state("pause_ends").await;
+        self.set_model_state("open_until").await;
     }
 
     /// Makes the service forget which request features the model's server accepts, as a day would.
     pub async fn expire_request_features(&self) {
-        self.set_model_state("dialect_ends").await;
+        self.set_model_state("features_until").await;
     }
 
     async fn set_model_state(&self, field: &str) {

@@ -33,7 +33,7 @@ pub fn hash(password: &str) -> Result<String, Error> {
         .map_err(|_| Error::Internal("a password could not be hashed".into()))
 }
 
-/// Verifies a password against the hash of an account. Without one, takes the same time.
+/// Verifies a password against the hash of an account. If there is no account, returns `Invalid` after the same time.
 ///
 /// # Errors
 /// `internal_error` when the hasher cannot be created.

@@ -1,4 +1,4 @@
-//! Requests that can be repeated safely: `If-Match`, `If-None-Match` and `Idempotency-Key`.
+//! Conditional and idempotent requests: `If-Match`, `If-None-Match` and `Idempotency-Key`.
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use thought_diary::{
@@ -30,10 +30,10 @@ impl Tagged {
     }
 
     /// Builds a 200 response, or 304 if the client has this version already.
-    pub fn respond_unless(self, context: &Context, known: &IfNoneMatch) -> Response {
-        let is_known = known.matches(&self.etag);
+    pub fn respond_if_changed(self, context: &Context, if_none_match: &IfNoneMatch) -> Response {
+        let is_current = if_none_match.matches(&self.etag);
         let response = self.respond(context, StatusCode::OK);
-        if is_known { not_modified() } else { response }
+        if is_current { not_modified() } else { response }
     }
 }
 

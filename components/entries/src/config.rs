@@ -44,9 +44,9 @@ impl Config {
         self.model_timeout + SENTIMENT_MARGIN
     }
 
-    /// Returns how long the sweep leaves an entry to the request that stores it.
-    pub fn analysis_lease(&self, calls_model: bool) -> Duration {
-        match calls_model {
+    /// Returns the time for which the sweep skips an entry, because the request that stores it still calls the model.
+    pub fn analysis_lease(&self, is_pending: bool) -> Duration {
+        match is_pending {
             true => 2 * self.sentiment_timeout(),
             false => Duration::ZERO,
         }

@@ -14,7 +14,7 @@ use thought_diary::{
 
 use crate::{
     conditional::Tagged,
-    entry::{Content, Id},
+    entry::{Content, Draft, Id},
     sentiment::Failure,
 };
 
@@ -24,19 +24,27 @@ mod stats;
 pub use list::list;
 pub use stats::{stats, trend};
 
-/// A text to store, with what is known about it before the model is called.
-pub struct Draft<'a> {
-    /// The text.
-    pub content: &'a Content,
+/// A draft to store, with the marks that exist before the model is called.
+pub struct NewVersion<'a> {
+    /// The draft.
+    pub draft: &'a Draft,
     /// The model's cached marks or the lexicon's. `None` stores the entry without marks.
     pub analysis: Option<Analysis>,
-    /// How long the sweep leaves the entry to the request that stores it.
+    /// The time for which the sweep skips the entry, because the request still calls the model.
     pub lease: Duration,
 }
 
-impl Draft<'_> {
+/// The arguments of `diary_create` and `diary_update` that [`NewVersion::bind`] binds.
+const VERSION_ARGUMENTS: &str = "
+    session_id => $session_id, owner => $user_id,
+    content => $content, analyzed_content => $analyzed_content,
+    positive_count => $positive_count, negative_count => $negative_count,
+    analyzed_by => $analyzed_by, analysis_status => $analysis_status,
+    retry_after_seconds => $retry_after";
+
+impl NewVersion<'_> {
     fn bind(self, statement: Statement) -> Statement {
-        bind_analysis(statement, self.content, self.analysis)
+        bind_analysis(statement, &self.draft.content, self.analysis)
             .bind("retry_after", self.lease.as_secs_f64())
     }
 }
@@ -47,7 +55,7 @@ pub struct Stored {
     pub id: i32,
     /// The entry.
     pub diary: Tagged,
-    /// Whether the draft's analysis became the entry's. False for a repeated
+    /// True if the entry now has the given analysis. False for a repeated
     /// request and for a text that did not change.
     pub analysis_stored: bool,
 }
@@ -62,26 +70,19 @@ pub struct Stored {
 pub async fn create(
     database: &Database,
     session: &Session,
-    draft: Draft<'_>,
+    version: NewVersion<'_>,
     key: Option<(String, String)>,
 ) -> Result<Stored, Error> {
     let (key, digest) = key.unzip();
     let statement = session
-        .statement(
+        .statement(format!(
             "-- entries::db::create()
             select outcome, diary_id, diary, etag(diary) as etag, analysis_stored
-            from diary_create(
-                session_id => $session_id, owner => $user_id,
-                content => $content, analyzed_content => $analyzed_content,
-                positive_count => $positive_count, negative_count => $negative_count,
-                analyzed_by => $analyzed_by, analysis_status => $analysis_status,
-                retry_after_seconds => $retry_after,
-                idempotency_key => $key, request_digest => $digest
-            )",
-        )
+            from diary_create({VERSION_ARGUMENTS}, idempotency_key => $key, request_digest => $digest)"
+        ))
         .bind("key", key)
         .bind("digest", digest);
-    let row = checked(database.row(draft.bind(statement)).await?)?;
+    let row = checked(database.row(version.bind(statement)).await?)?;
     let id = row.get("diary_id")?;
     decode_stored(&row, id)
 }
@@ -94,24 +95,18 @@ pub async fn update(
     database: &Database,
     session: &Session,
     id: Id,
-    draft: Draft<'_>,
+    version: NewVersion<'_>,
     if_match: Option<Vec<String>>,
 ) -> Result<Stored, Error> {
     let statement = session
-        .statement(
+        .statement(format!(
             "-- entries::db::update()
             select outcome, diary, etag(diary) as etag, analysis_stored
-            from diary_update(
-                session_id => $session_id, owner => $user_id, diary_id => $id, if_match => $if_match,
-                content => $content, analyzed_content => $analyzed_content,
-                positive_count => $positive_count, negative_count => $negative_count,
-                analyzed_by => $analyzed_by, analysis_status => $analysis_status,
-                retry_after_seconds => $retry_after
-            )",
-        )
+            from diary_update({VERSION_ARGUMENTS}, diary_id => $id, if_match => $if_match)"
+        ))
         .bind("id", id.get())
         .bind("if_match", if_match);
-    let row = checked(database.row(draft.bind(statement)).await?)?;
+    let row = checked(database.row(version.bind(statement)).await?)?;
     decode_stored(&row, id.get())
 }
 
@@ -139,9 +134,9 @@ pub async fn delete(
 
 /// Attaches a new analysis to an entry, if its text is still `content`.
 ///
-/// Returns the entry, or `None` if it has another text by now, was deleted, or
-/// was marked by the model before and the model failed this time. A text on
-/// which the model failed is retried after 1, 4, 16 and 64 minutes.
+/// Returns the entry. Returns `None`, and changes nothing, if it was deleted, has
+/// another text by now, or has the model's marks and the model failed this time.
+/// A text on which the model failed is retried after 1, 4, 16 and 64 minutes.
 ///
 /// # Errors
 /// Those of [`Database::row`].
@@ -199,6 +194,7 @@ pub async fn read(database: &Database, session: &Session, id: Id) -> Result<Tagg
                     else 'ok'
                 end as outcome,
                 case when user_id = $user_id then diary_json(entry) end as diary
+            -- One row even if the entry does not exist.
             from (select) one left join thought_diaries entry on entry.id = $id
         ) found"
     ));
@@ -234,7 +230,8 @@ pub async fn for_analysis(
             end as outcome,
             content,
             analysis_status = 'failed' as is_failed
-        from (select) one left join thought_diaries entry on entry.id = $id"
+        -- One row even if the entry does not exist.
+            from (select) one left join thought_diaries entry on entry.id = $id"
     ));
     let row = checked(database.row(statement.bind("id", id.get())).await?)?;
     Ok(ForAnalysis {

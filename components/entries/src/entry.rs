@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use thought_diary::{
     Error,
-    http::{Body, FromRequest, Request},
+    http::{self, FromRequest, Request},
 };
 
 /// Allowed numbers of characters in an entry, after trimming.
@@ -39,7 +39,7 @@ impl FromRequest for Id {
     }
 }
 
-/// The text of an entry, exactly as it was written. As a handler's parameter, it is read from the body.
+/// The text of an entry, exactly as it was written.
 #[derive(Debug, PartialEq)]
 pub struct Content(String);
 
@@ -67,21 +67,35 @@ impl Content {
     }
 }
 
-/// The body of the routes that write, before validation.
-#[derive(Deserialize)]
-struct Draft {
-    content: Option<Value>,
+/// The valid body of a request that writes an entry.
+#[derive(Debug)]
+pub struct Draft {
+    /// The text.
+    pub content: Content,
 }
 
-impl FromRequest for Content {
+impl FromRequest for Draft {
     async fn from_request(request: &mut Request) -> Result<Self, Error> {
-        let Draft { content } = Body::from_request(request).await?.json().await?;
-        match content {
-            None | Some(Value::Null) => Err("is required"),
-            Some(Value::String(text)) => Self::parse(text),
-            Some(_) => Err("must be a string"),
+        #[derive(Deserialize)]
+        struct Body {
+            content: Option<Value>,
         }
-        .map_err(|reason| Error::invalid("content", reason))
+        let body: Body = http::Body::from_request(request).await?.json().await?;
+        let content = match body.content {
+            None | Some(Value::Null) => Err("is required"),
+            Some(Value::String(text)) => Content::parse(text),
+            Some(_) => Err("must be a string"),
+        };
+        Ok(Self {
+            content: content.map_err(|reason| Error::invalid("content", reason))?,
+        })
+    }
+}
+
+impl Draft {
+    /// Returns what distinguishes this draft from others, for idempotency keys.
+    pub fn identity(&self) -> &str {
+        self.content.as_str()
     }
 }
 

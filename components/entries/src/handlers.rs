@@ -13,8 +13,8 @@ use thought_diary::{
 use crate::{
     conditional::{IdempotencyKey, IfMatch, IfNoneMatch, Tagged},
     config::Config,
-    db::{self, Stored},
-    entry::{Content, Id},
+    db::{self, NewVersion, Stored},
+    entry::{Content, Draft, Id},
     list_query::ListQuery,
     sentiment,
     trend::TrendQuery,
@@ -26,10 +26,10 @@ pub async fn list(
     config: &'static Config,
     session: Session,
     query: ListQuery,
-    known: IfNoneMatch,
+    if_none_match: IfNoneMatch,
 ) -> Result<Response, Error> {
     let list = db::list(&config.database, &session, &query).await?;
-    Ok(list.respond_unless(&context, &known))
+    Ok(list.respond_if_changed(&context, &if_none_match))
 }
 
 /// `POST /diaries`
@@ -38,21 +38,21 @@ pub async fn create(
     config: &'static Config,
     session: Session,
     IdempotencyKey(key): IdempotencyKey,
-    content: Content,
+    draft: Draft,
 ) -> Result<Response, Error> {
-    let analysis = without_model(&context, config, &content).await;
-    let calls_model = calls_model(analysis.as_ref());
-    let key = key.map(|key| (key, config.keys.digest("idempotency", content.as_str())));
-    let draft = db::Draft {
-        content: &content,
+    let analysis = analyze_without_model(&context, config, &draft.content).await;
+    let is_pending = is_pending(analysis.as_ref());
+    let version = NewVersion {
+        draft: &draft,
         analysis,
-        lease: config.analysis_lease(calls_model),
+        lease: config.analysis_lease(is_pending),
     };
-    let stored = db::create(&config.database, &session, draft, key).await?;
+    let key = key.map(|key| (key, config.keys.digest("idempotency", draft.identity())));
+    let stored = db::create(&config.database, &session, version, key).await?;
     if let Ok(location) = HeaderValue::try_from(format!("/diaries/{}", stored.id)) {
         context.set_header(header::LOCATION, location);
     }
-    let diary = call_model(&context, config, &content, stored, calls_model).await;
+    let diary = attach_model_marks(&context, config, &draft.content, stored, is_pending).await;
     Ok(diary.respond(&context, StatusCode::CREATED))
 }
 
@@ -62,10 +62,10 @@ pub async fn read(
     config: &'static Config,
     id: Id,
     session: Session,
-    known: IfNoneMatch,
+    if_none_match: IfNoneMatch,
 ) -> Result<Response, Error> {
     let diary = db::read(&config.database, &session, id).await?;
-    Ok(diary.respond_unless(&context, &known))
+    Ok(diary.respond_if_changed(&context, &if_none_match))
 }
 
 /// `PUT /diaries/{id}`
@@ -74,45 +74,49 @@ pub async fn update(
     config: &'static Config,
     id: Id,
     session: Session,
-    content: Content,
+    draft: Draft,
     IfMatch(if_match): IfMatch,
 ) -> Result<Response, Error> {
-    let analysis = without_model(&context, config, &content).await;
-    let calls_model = calls_model(analysis.as_ref());
-    let draft = db::Draft {
-        content: &content,
+    let analysis = analyze_without_model(&context, config, &draft.content).await;
+    let is_pending = is_pending(analysis.as_ref());
+    let version = NewVersion {
+        draft: &draft,
         analysis,
-        lease: config.analysis_lease(calls_model),
+        lease: config.analysis_lease(is_pending),
     };
-    let stored = db::update(&config.database, &session, id, draft, if_match).await?;
-    let diary = call_model(&context, config, &content, stored, calls_model).await;
+    let stored = db::update(&config.database, &session, id, version, if_match).await?;
+    let diary = attach_model_marks(&context, config, &draft.content, stored, is_pending).await;
     Ok(diary.respond(&context, StatusCode::OK))
 }
 
 /// Returns the model's cached marks of a text, or the lexicon's. `None` when the sentiment component fails.
-async fn without_model(context: &Context, config: &Config, content: &Content) -> Option<Analysis> {
+async fn analyze_without_model(
+    context: &Context,
+    config: &Config,
+    content: &Content,
+) -> Option<Analysis> {
     let analysis = sentiment::analyze(context, config, content, ModelUse::CachedOnly);
     analysis.await.ok()
 }
 
 /// Returns whether the model should be called for a text after it is stored.
-fn calls_model(analysis: Option<&Analysis>) -> bool {
+fn is_pending(analysis: Option<&Analysis>) -> bool {
     analysis.is_some_and(|analysis| analysis.fallback == Some(Fallback::Pending))
 }
 
 /// Calls the model for an entry that was just stored, and attaches its marks.
 ///
 /// The text is stored before the model is called, so that neither a slow model
-/// nor a client that gives up can lose it or overwrite a newer one. Whatever
-/// fails here leaves the lexicon's marks, and the sweep calls the model later.
-async fn call_model(
+/// nor a client that gives up can lose it or overwrite a newer one. If anything
+/// fails here, the entry keeps the lexicon's marks, and the sweep calls the model later.
+async fn attach_model_marks(
     context: &Context,
     config: &Config,
     content: &Content,
     stored: Stored,
-    calls_model: bool,
+    is_pending: bool,
 ) -> Tagged {
-    if !(calls_model && stored.analysis_stored) {
+    if !(is_pending && stored.analysis_stored) {
         return stored.diary;
     }
     let analysis = sentiment::analyze(context, config, content, ModelUse::Call).await;

@@ -16,7 +16,7 @@ const URL: &str = "http://sentiment.spin.internal/analyze";
 /// Maximum length of a response, in bytes. HTML and JSON may each escape every character of an entry.
 const RESPONSE_LIMIT: usize = 1024 * 1024;
 
-/// Why there is no analysis.
+/// The reason why there is no analysis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Failure {
     /// The component failed on this text. Other texts may succeed.

@@ -169,7 +169,7 @@ impl TrendQuery {
     }
 }
 
-/// Why a time zone is rejected.
+/// The reason in `details` for an unknown time zone.
 pub const INVALID_TIME_ZONE: &str = "must be an IANA time zone such as Europe/Berlin";
 
 fn parse_date(text: &str) -> Option<NaiveDate> {
