@@ -20,6 +20,7 @@ mod seed;
 mod shutdown;
 mod sweep;
 mod test;
+mod test_deploy;
 mod up;
 
 /// Build, run, migrate, test and measure Thought Diary
@@ -45,6 +46,7 @@ enum Command {
     Generate(generate::Args),
     Push(push::Args),
     Doctor(doctor::Args),
+    TestDeploy(test_deploy::Args),
 }
 
 async fn run(command: Command) -> Result<()> {
@@ -60,6 +62,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Push(arguments) => push::run(&arguments).await,
         Command::Doctor(arguments) => doctor::run(&arguments).await,
+        Command::TestDeploy(arguments) => test_deploy::run(&arguments).await,
     }
 }
 
