@@ -232,7 +232,7 @@ impl Bench {
         Ok(())
     }
 
-    /// The time that the word list takes for the longest entry, with that to store it.
+    /// The time that the lexicon takes for the longest entry, with that to store it.
     async fn word_list(&mut self, kind: Kind, subjects: &Subjects) -> Result<()> {
         let service = subjects.start_without_model(kind).await?;
         let loads = [SHORTEST, LONGEST].map(|length| {
@@ -240,12 +240,12 @@ impl Bench {
             let call = users::create_of_length(&subjects.users.small, length);
             load(name, &service, 1, vec![call])
         });
-        let measured = self.compare("Measuring the word list", loads).await;
+        let measured = self.compare("Measuring the lexicon", loads).await;
         service.stop().await;
         let [short, long] = measured?;
         self.report.goal(Goal {
             what: format!(
-                "milliseconds that {LONGEST} characters take longer than {SHORTEST}, read by the word list and stored"
+                "milliseconds that {LONGEST} characters take longer than {SHORTEST}, read by the lexicon and stored"
             ),
             value: long.p50 - short.p50,
             bound: Bound::AtMost(2.0),

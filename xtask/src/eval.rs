@@ -1,4 +1,4 @@
-//! `cargo xtask eval`: measures how well the word list tells positive from negative entries, beside VADER.
+//! `cargo xtask eval`: measures the accuracy of the lexicon on labeled sentences, compared with VADER.
 
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ mod vader;
 use labeled::Part;
 use report::Outcome;
 
-/// Measure how well the word list reads sentences, beside the vaderSentiment package
+/// Measure the accuracy of the lexicon on labeled sentences, compared with the vaderSentiment package
 ///
 /// Starts a temporary service without a model, writes each labeled sentence of
 /// tests/data as a diary, and compares the sentiment with the label. The words and

@@ -22,7 +22,7 @@ pub async fn read(
 ) -> Result<Vec<Polarity>> {
     let step = progress.step("Reading the sentences");
     step.announce();
-    // Without `github_token` there is no model, so the word list is used.
+    // Without `github_token` there is no model, so the lexicon is used.
     let app = App::start(kind, environment.service(&[])?).await?;
     let user = User::register(app.url(), "eval@thought-diary.example", "Eval-Diary-1").await?;
     let read = stream::iter(sentences)
