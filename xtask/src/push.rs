@@ -75,8 +75,7 @@ pub async fn run(arguments: &Args) -> Result<()> {
 
 /// Pushes layers, configuration and manifest. Returns the manifest's digest.
 async fn push(application: &Application, reference: &Reference, insecure: bool) -> Result<String> {
-    // rustls may be compiled with several cryptography providers; one must be chosen. A second call is a no-op.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    testbed::api::install_crypto_provider();
     let client = Client::new(ClientConfig {
         protocol: if insecure {
             ClientProtocol::Http

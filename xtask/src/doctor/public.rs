@@ -8,6 +8,7 @@ use reqwest::header::{
 };
 use reqwest::{Client, Response, Url, redirect};
 use serde_json::{Value, json};
+use testbed::api::client_builder;
 use testbed::settings::Settings;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -28,10 +29,7 @@ const SECURITY_HEADERS: [&str; 4] = [
 ];
 
 pub async fn check(url: &Url, settings: &Settings, findings: &mut Findings) {
-    // rustls may be compiled with several cryptography providers; one must be chosen. A second call is a no-op.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::builder()
-        .no_proxy()
+    let client = client_builder()
         .timeout(TIMEOUT)
         .redirect(redirect::Policy::none())
         .build();

@@ -29,8 +29,7 @@ pub async fn check(settings: &Settings, findings: &mut Findings) {
 }
 
 async fn connect(url: &Url) -> Result<MultiplexedConnection, RedisError> {
-    // rustls may be compiled with several cryptography providers; one must be chosen. A second call is a no-op.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    testbed::api::install_crypto_provider();
     let info = url.as_str().into_connection_info()?;
     Client::open(info)?.get_multiplexed_async_connection().await
 }

@@ -4,9 +4,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use reqwest::Client;
 use reqwest::header::ACCEPT;
 use serde_json::Value;
+use testbed::api::client_builder;
 use testbed::process::{ChildProcess, Signal};
 
 use super::{Summary, output_of};
@@ -52,7 +52,7 @@ async fn push_and_pull() -> Result<()> {
 }
 
 async fn check(address: &str) -> Result<()> {
-    let client = Client::builder().no_proxy().build()?;
+    let client = client_builder().build()?;
     let deadline = Instant::now() + START_TIMEOUT;
     while client
         .get(format!("http://{address}/v2/"))
