@@ -4,11 +4,23 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use reqwest::Client;
+use reqwest::{Client, ClientBuilder};
 use serde_json::{Value, json};
 
 /// A sweep takes longest: 20 seconds, and then the analyses that are still under way.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Returns a builder of HTTP clients that use no proxy.
+pub fn client_builder() -> ClientBuilder {
+    install_crypto_provider();
+    Client::builder().no_proxy()
+}
+
+/// Chooses the cryptography of TLS. reqwest panics when a client is built before.
+pub fn install_crypto_provider() {
+    // An error means that it is chosen already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
 
 /// A request, sent once or repeatedly.
 pub struct Call {
@@ -73,7 +85,7 @@ impl Call {
 
     async fn exchange(&self, url: &str) -> Result<Value> {
         static CLIENT: LazyLock<Client> = LazyLock::new(|| {
-            let client = Client::builder().no_proxy().pool_max_idle_per_host(0);
+            let client = client_builder().pool_max_idle_per_host(0);
             client.timeout(TIMEOUT).build().unwrap_or_default()
         });
         let mut request = CLIENT.request(self.method.parse()?, format!("{url}{}", self.path));

@@ -238,8 +238,7 @@ async fn wait_until_ready(
     listen: SocketAddr,
 ) -> Result<String> {
     let deadline = Instant::now() + READY_TIMEOUT;
-    let client = reqwest::Client::builder()
-        .no_proxy()
+    let client = crate::api::client_builder()
         .timeout(Duration::from_secs(10))
         .build()?;
     loop {

@@ -28,11 +28,11 @@ pub struct Service {
 impl Service {
     /// Returns the service at `url`, for example `http://127.0.0.1:3000`.
     pub fn new(url: &str, openapi: Arc<OpenApi>) -> Self {
-        let http = reqwest::Client::builder()
+        let http = testbed::api::client_builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(TIMEOUT)
             .build()
-            .expect("a client without TLS always builds");
+            .expect("a client with these options always builds");
         Self {
             http,
             url: url.trim_end_matches('/').into(),

@@ -319,6 +319,7 @@ async fn start_app(
 }
 
 async fn fetch_document(url: &str) -> Result<serde_json::Value> {
-    let response = reqwest::get(format!("{url}/openapi.json")).await?;
+    let client = testbed::api::client_builder().build()?;
+    let response = client.get(format!("{url}/openapi.json")).send().await?;
     Ok(serde_json::from_slice(&response.bytes().await?)?)
 }

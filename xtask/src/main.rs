@@ -9,15 +9,18 @@ use testbed::apt;
 mod bench;
 mod build;
 mod debian_wasm;
+mod doctor;
 mod document;
 mod eval;
 mod generate;
 mod local;
 mod migrate;
+mod push;
 mod seed;
 mod shutdown;
 mod sweep;
 mod test;
+mod test_deploy;
 mod up;
 
 /// Build, run, migrate, test and measure Thought Diary
@@ -41,6 +44,9 @@ enum Command {
     Seed(seed::Args),
     Sweep(sweep::Args),
     Generate(generate::Args),
+    Push(push::Args),
+    Doctor(doctor::Args),
+    TestDeploy(test_deploy::Args),
 }
 
 async fn run(command: Command) -> Result<()> {
@@ -54,6 +60,9 @@ async fn run(command: Command) -> Result<()> {
         Command::Seed(arguments) => seed::run(&arguments).await,
         Command::Sweep(arguments) => sweep::run(&arguments).await,
         Command::Generate(arguments) => generate::run(&arguments),
+        Command::Push(arguments) => push::run(&arguments).await,
+        Command::Doctor(arguments) => doctor::run(&arguments).await,
+        Command::TestDeploy(arguments) => test_deploy::run(&arguments).await,
     }
 }
 

@@ -58,7 +58,7 @@ pub async fn claim(
         .collect())
 }
 
-/// Deletes expired sessions and idempotency keys, at most 10,000 of each to bound the time.
+/// Deletes expired sessions, idempotency keys and rows of the audit log, a bounded number of each.
 ///
 /// # Errors
 /// Those of [`Database::row`].
@@ -69,12 +69,14 @@ pub async fn delete_expired(database: &Database) -> Result<(), Error> {
             delete from sessions where id in (
                 select id from sessions where expires_at <= now() limit 10000
             )
+        ), expired_keys as (
+            delete from idempotency_keys where (user_id, key) in (
+                select user_id, key from idempotency_keys
+                where created_at < now() at time zone 'utc' - interval '24 hours'
+                limit 10000
+            )
         )
-        delete from idempotency_keys where (user_id, key) in (
-            select user_id, key from idempotency_keys
-            where created_at < now() at time zone 'utc' - interval '24 hours'
-            limit 10000
-        )",
+        select delete_expired_audit_log()",
     );
     database.row(statement).await.map(drop)
 }
