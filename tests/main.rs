@@ -34,6 +34,7 @@ mod accounts {
     mod audit_log;
     mod export;
     mod failed_logins;
+    mod hashing;
     mod key_rotation;
     mod legacy_passwords;
     mod limits_without_redis;

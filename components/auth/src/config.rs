@@ -4,13 +4,13 @@ use std::sync::OnceLock;
 
 use thought_diary::{
     Error,
-    config::once,
+    config::{Secret, once, variable},
     http::{FromRequest, Request},
     pg::Database,
     session::Keys,
 };
 
-use crate::rate_limit::RateLimits;
+use crate::{hashing::Hashing, rate_limit::RateLimits};
 
 /// The settings, loaded once per instance.
 #[derive(Debug)]
@@ -21,14 +21,18 @@ pub struct Config {
     pub keys: &'static Keys,
     /// `register_limit`, `login_limit` and `redis_url`.
     pub limits: RateLimits,
+    /// `password_hash_slots` and `redis_url`.
+    pub hashing: Hashing,
 }
 
 impl Config {
     async fn load() -> Result<Self, Error> {
         let database = Database::from_variables().await?;
         let keys = Keys::get().await?;
+        let redis_url = Secret::new(variable("redis_url").await?);
         Ok(Self {
-            limits: RateLimits::load(database.clone(), keys).await?,
+            limits: RateLimits::load(database.clone(), redis_url.clone(), keys).await?,
+            hashing: Hashing::load(redis_url).await?,
             database,
             keys,
         })

@@ -76,7 +76,8 @@ pub async fn register(
 ) -> Result<Response, Error> {
     config.limits.check_register(client, &context).await?;
     let (email, new_password) = body.json::<Credentials>().await?.for_register()?;
-    let hash = password::hash(new_password.expose())?;
+    let hash = || password::hash(new_password.expose());
+    let hash = config.hashing.run(&context, hash).await?;
     let user = db::create_user(&config.database, &email, hash).await?;
     let message = "Account created.";
     Ok(json(StatusCode::CREATED, &Registered { message, user }))
@@ -101,20 +102,21 @@ pub async fn login(
     };
     let found = db::find_user(&config.database, &email, &attempt).await?;
     let (user, hash) = found.account.unzip();
-    let verdict = password::verify(
-        password.expose(),
-        hash.as_deref(),
-        found.any_bcrypt_hash.as_deref(),
-    )?;
+    let is_delayed = found.is_delayed;
+    let verify = || {
+        let any_bcrypt_hash = found.any_bcrypt_hash.as_deref();
+        let verdict = password::verify(password.expose(), hash.as_deref(), any_bcrypt_hash)?;
+        let new_hash = (verdict == Verdict::ValidNeedsRehash && !is_delayed)
+            .then(|| password::hash(password.expose()))
+            .transpose()?;
+        Ok((verdict, new_hash))
+    };
+    let (verdict, new_hash) = config.hashing.run(&context, verify).await?;
     let user_id = user.as_ref().map(|user| user.id);
-    let is_valid = verdict != Verdict::Invalid && !found.is_delayed;
+    let is_valid = verdict != Verdict::Invalid && !is_delayed;
     let (Some(user), Some(hash), true) = (user, hash, is_valid) else {
         db::record_failed_login(&config.database, &attempt, user_id).await?;
         return Err(Error::InvalidCredentials);
-    };
-    let new_hash = match verdict {
-        Verdict::ValidNeedsRehash => Some(password::hash(password.expose())?),
-        _ => None,
     };
     let session = db::create_session(
         &config.database,
@@ -186,8 +188,9 @@ pub async fn change_password(
 ) -> Result<Response, Error> {
     config.limits.check_confirmation(client, &context).await?;
     let (current, new) = body.json::<PasswordChange>().await?.validate()?;
-    let (account, hash) = confirm(config, &session, &current).await?;
-    let new_hash = password::hash(new.expose())?;
+    let (account, hash) = confirm(&context, config, &session, &current).await?;
+    let new_hash = || password::hash(new.expose());
+    let new_hash = config.hashing.run(&context, new_hash).await?;
     db::change_password(&config.database, &session, &account, hash, new_hash).await?;
     let message = "Password changed.";
     Ok(json(StatusCode::OK, &Message { message }))
@@ -209,7 +212,7 @@ pub async fn delete_account(
 ) -> Result<Response, Error> {
     config.limits.check_confirmation(client, &context).await?;
     let password = body.json::<Confirmation>().await?.validate()?;
-    let (account, hash) = confirm(config, &session, &password).await?;
+    let (account, hash) = confirm(&context, config, &session, &password).await?;
     db::delete_account(&config.database, &session, &account, hash).await?;
     Ok(no_content())
 }
@@ -220,6 +223,7 @@ pub async fn delete_account(
 /// The count is not the one of logins: guesses from elsewhere must not keep a
 /// user from changing the password.
 async fn confirm(
+    context: &Context,
     config: &Config,
     session: &Session,
     password: &Secret,
@@ -228,7 +232,8 @@ async fn confirm(
         .keys
         .digest("confirmation", &session.user_id.to_string());
     let hash = db::password_hash(&config.database, session).await?;
-    match password::verify(password.expose(), Some(&hash), None)? {
+    let verify = || password::verify(password.expose(), Some(&hash), None);
+    match config.hashing.run(context, verify).await? {
         Verdict::Valid | Verdict::ValidNeedsRehash => Ok((account, hash)),
         Verdict::Invalid => {
             db::record_failed_confirmation(&config.database, &account).await?;

@@ -13,6 +13,7 @@ mod config;
 mod db;
 mod export;
 mod handlers;
+mod hashing;
 mod parameters;
 mod password;
 mod rate_limit;

@@ -9,7 +9,7 @@ use http::HeaderName;
 use spin_sdk::redis::{RedisParameter, RedisResult};
 use thought_diary::{
     Error,
-    config::{Secret, parse_duration, parsed, variable},
+    config::{Secret, parse_duration, parsed},
     http::{ClientAddress, Context},
     log::Level,
     pg::Database,
@@ -93,11 +93,15 @@ impl RateLimits {
     ///
     /// # Errors
     /// `service_unavailable` when a setting is invalid.
-    pub async fn load(database: Database, keys: &'static Keys) -> Result<Self, Error> {
+    pub async fn load(
+        database: Database,
+        redis_url: Secret,
+        keys: &'static Keys,
+    ) -> Result<Self, Error> {
         Ok(Self {
             register: limit("register_limit").await?,
             login: limit("login_limit").await?,
-            redis_url: Secret::new(variable("redis_url").await?),
+            redis_url,
             database,
             keys,
         })
