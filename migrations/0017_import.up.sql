@@ -14,11 +14,17 @@ end $$;
 -- that an import can be repeated. Times are compared by the millisecond, which is
 -- what an export has. Marks are kept if they are safe; otherwise the sweep
 -- analyzes the entry.
+--
+-- The settings make Postgres look each entry up in the index of the list. It
+-- would otherwise read all entries of the user for each batch.
 create function diary_import(
     session_id uuid, owner integer, entries json,
     out outcome text, out imported bigint
 )
-language plpgsql as $$
+language plpgsql
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
 #variable_conflict use_variable
 begin
     -- One import at a time, because two at once would store the same entries twice.
