@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 
+use super::env::SWEEP_TOKEN;
 use super::openapi::OpenApi;
 use super::request::Request;
 use super::response::Response;
@@ -218,10 +219,11 @@ impl Client {
         entries
     }
 
-    /// Returns how many entries of all users wait for the model, as `GET /ready` reports it.
+    /// Returns how many entries of all users wait for the model, as `GET /internal/backlog` reports it to operators.
     pub async fn waiting_entries(&self) -> Value {
-        let response = self.get("/ready").await.expect_status(200);
-        response.json()["analysis"]["waiting"].clone()
+        let request = self.request(Method::GET, "/internal/backlog");
+        let response = request.bearer(SWEEP_TOKEN).send().await;
+        response.expect_status(200).json()["waiting"].clone()
     }
 
     /// Returns the totals of `GET /diaries/stats`.

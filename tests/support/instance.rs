@@ -114,17 +114,25 @@ impl Instance {
 
     /// Makes an open circuit half-open, as waiting would.
     pub async fn end_open_period(&self) {
-        self.set_model_state("open_until").await;
+        self.set_model_state("open_until", 1).await;
     }
 
     /// Makes the service forget which request features the model's server accepts, as a day would.
     pub async fn expire_request_features(&self) {
-        self.set_model_state("features_until").await;
+        self.set_model_state("features_until", 1).await;
     }
 
-    async fn set_model_state(&self, field: &str) {
+    /// Sets the time until which other requests wait for the trial of a half-open circuit, in Unix milliseconds.
+    pub async fn set_trial_until(&self, time: i64) {
         let key = self.model_state_key().await;
-        let added: i32 = self.redis().await.hset(&key, field, 1).await.expect("set");
+        let set = self.redis().await.hset(&key, "trial_until", time).await;
+        let _: i32 = set.expect("Redis sets the field");
+    }
+
+    async fn set_model_state(&self, field: &str, value: i64) {
+        let key = self.model_state_key().await;
+        let set = self.redis().await.hset(&key, field, value).await;
+        let added: i32 = set.expect("Redis sets the field");
         assert_eq!(added, 0, "`{field}` was set before");
     }
 

@@ -26,18 +26,19 @@ fn strings(value: &Value) -> BTreeSet<&str> {
 async fn lets_each_component_reach_only_what_it_uses(_: &TestEnv) {
     const POSTGRES: &str = "postgres://{{ database_host }}";
     const REDIS: &str = "redis://{{ redis_host }}";
+    const REDIS_TLS: &str = "rediss://{{ redis_host }}";
     let manifest = manifest();
     let components = manifest["component"].as_table().expect("a table");
     let names: BTreeSet<&str> = components.keys().map(String::as_str).collect();
     assert_eq!(names, BTreeSet::from(COMPONENTS));
     for (name, hosts) in [
-        ("auth", [POSTGRES, REDIS]),
-        ("entries", [POSTGRES, "http://sentiment.spin.internal"]),
-        ("sentiment", ["{{ github_models_host }}", REDIS]),
-        ("system", [POSTGRES, REDIS]),
+        ("auth", &[POSTGRES, REDIS, REDIS_TLS][..]),
+        ("entries", &[POSTGRES, "http://sentiment.spin.internal"]),
+        ("sentiment", &["{{ github_models_host }}", REDIS, REDIS_TLS]),
+        ("system", &[POSTGRES, REDIS, REDIS_TLS]),
     ] {
         let allowed = strings(&components[name]["allowed_outbound_hosts"]);
-        assert_eq!(allowed, BTreeSet::from(hosts), "{name}");
+        assert_eq!(allowed, hosts.iter().copied().collect(), "{name}");
     }
     for (name, component) in components {
         for permission in [

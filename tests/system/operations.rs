@@ -23,7 +23,6 @@ async fn ready_checks_both_servers(env: &TestEnv) {
     let expected = json!({
         "status": "ready",
         "checks": {"database": "ok", "redis": "ok"},
-        "analysis": {"waiting": 0},
     });
     assert_eq!(response.expect_status(200).json(), expected);
 }
