@@ -1,18 +1,8 @@
-//! Responses: with a complete body, or with one that is produced while it is sent.
-
-use std::pin::Pin;
+//! Responses with a complete body.
 
 use bytes::Bytes;
-use futures::Stream;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-
-use crate::error::Error;
-
-/// A response body that is produced piece by piece while it is sent, because it
-/// may be too large for the memory. A piece that fails ends the response, and the
-/// client sees that it is incomplete.
-pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>>>>;
 
 /// A response whose whole body is in memory, so that it can carry `Content-Length`.
 pub type Response = http::Response<Bytes>;

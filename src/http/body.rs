@@ -13,8 +13,8 @@ use spin_sdk::{
     wit_bindgen::{FutureReader, StreamReader, StreamResult, yield_async},
 };
 
-use super::context::Context;
-use crate::{log::Level, response::BodyStream, timeout::timeout};
+use super::context::{BodyStream, Context};
+use crate::{log::Level, timeout::timeout};
 
 /// Bytes read at once. The buffer grows with the bytes that arrive, not with the declared length.
 const CHUNK: usize = 16 * 1024;

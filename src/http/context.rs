@@ -2,12 +2,20 @@
 
 use std::{
     cell::{Cell, RefCell},
+    pin::Pin,
     rc::Rc,
 };
 
+use bytes::Bytes;
+use futures::Stream;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{log, response::BodyStream};
+use crate::{error::Error, log};
+
+/// A response body that is produced piece by piece while it is sent, because it
+/// may be too large for the memory. A piece that fails ends the response, and the
+/// client sees that it is incomplete.
+pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>>>>;
 
 /// The clients that receive a component's responses.
 #[derive(Clone, Copy, Debug, PartialEq)]

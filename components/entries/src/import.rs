@@ -134,7 +134,9 @@ async fn store(
     batch: &mut Vec<Entry>,
     result: &mut Imported,
 ) -> Result<(), Error> {
-    let imported = db::import(&config.database, session, batch).await?;
+    let entries = serde_json::to_string(batch)
+        .map_err(|_| Error::Internal("entries could not be serialized".into()))?;
+    let imported = db::import(&config.database, session, entries).await?;
     result.imported += imported;
     result.skipped += batch.len() as i64 - imported;
     batch.clear();

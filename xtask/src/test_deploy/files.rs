@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Summary, output, output_of};
+use super::report::{Summary, output, output_of};
 
 /// `systemd-analyze security`: 0 is best, 10 is worst.
 const MAX_EXPOSURE: f64 = 2.0;

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Summary, output};
+use super::report::{Summary, output};
 
 const FOLDERS: [&str; 4] = [
     "development",

@@ -9,7 +9,7 @@ use serde_json::Value;
 use testbed::api::client_builder;
 use testbed::process::{ChildProcess, Signal};
 
-use super::{Summary, output_of};
+use super::report::{Summary, output_of};
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

@@ -12,7 +12,7 @@ use testbed::process::{ChildProcess, Signal};
 use testbed::progress::Progress;
 use tokio::task::spawn_blocking;
 
-use super::{Summary, output, output_of};
+use super::report::{Summary, output, output_of};
 
 /// What the installation needs, so that it needs no network.
 const PACKAGES: &str = "ca-certificates,caddy,curl,dbus,iproute2,openssl,postgresql,redis-server,systemd,systemd-sysv,ufw";

@@ -2,19 +2,11 @@
 
 use thought_diary::{Error, pg::Database, session::Session};
 
-use super::Entry;
-
-/// Stores entries, except those that the user has already. Returns the number of stored ones.
+/// Stores entries, a JSON array, except those that the user has already. Returns the number of stored ones.
 ///
 /// # Errors
 /// `token_revoked` when the session is not active.
-pub async fn import(
-    database: &Database,
-    session: &Session,
-    entries: &[Entry],
-) -> Result<i64, Error> {
-    let entries = serde_json::to_string(entries)
-        .map_err(|_| Error::Internal("entries could not be serialized".into()))?;
+pub async fn import(database: &Database, session: &Session, entries: String) -> Result<i64, Error> {
     let statement = session
         .statement(
             "-- entries::import::db::import()
