@@ -9,7 +9,7 @@ use crate::support::env::{HIGH_LIMITS, TestEnv};
 use crate::support::registry::e2e_test;
 
 /// The Redis key of the slots in use.
-const KEY: &str = "hashing";
+const KEY: &str = "{hashing}:slots";
 
 /// A time that is not reached: Unix milliseconds of the year 2100.
 const NEVER: i64 = 4_102_444_800_000;

@@ -86,7 +86,7 @@ async fn are_not_hashed_anew_beyond_72_bytes(env: &TestEnv) {
     assert_eq!(kept[1].as_deref(), Some(LONG_BCRYPT_HASH));
 }
 
-/// The fastest of several requests, because other processes only make a request slower.
+/// Compares the fastest of several requests, because other processes only make a request slower.
 #[apply(e2e_test!)]
 async fn cannot_be_found_by_the_time_of_a_wrong_password(env: &TestEnv) {
     let instance = env.start_instance(&[]).await;
@@ -96,18 +96,18 @@ async fn cannot_be_found_by_the_time_of_a_wrong_password(env: &TestEnv) {
     let registered = client.register(&current, PASSWORD).await;
     registered.expect_status(201);
     let mut fastest = [Duration::MAX; 3];
-    for _ in 0..8 {
-        for (email, fastest) in [legacy.clone(), current.clone(), unique_email()]
-            .iter()
-            .zip(&mut fastest)
-        {
+    let mut ratios = [f64::NAN; 2];
+    for round in 0..40 {
+        let emails = [legacy.clone(), current.clone(), unique_email()];
+        for (email, fastest) in emails.iter().zip(&mut fastest) {
             *fastest = time_of_wrong_password(&client, email).await.min(*fastest);
         }
-    }
-    let [legacy, current, unknown] = fastest.map(|time| time.as_secs_f64());
-    for (name, time) in [("current", current), ("unknown", unknown)] {
-        let ratio = legacy / time;
+        let [legacy, current, unknown] = fastest.map(|time| time.as_secs_f64());
+        ratios = [legacy / current, legacy / unknown];
         // It was 5 when only accounts with a bcrypt hash paid for bcrypt.
-        assert!((0.6..1.67).contains(&ratio), "{name}: {ratio}");
+        if round >= 3 && ratios.iter().all(|ratio| (0.7..1.4).contains(ratio)) {
+            return;
+        }
     }
+    panic!("{ratios:?}");
 }

@@ -20,20 +20,26 @@ use thought_diary::{
     redis,
 };
 
-/// The Redis key of the slots in use: a sorted set of ids by the time at which they expire.
-const KEY: &str = "hashing";
+/// The Redis keys of the slots in use and of the requests that wait for one: sorted
+/// sets of ids by the time at which they expire.
+const KEYS: [&str; 2] = ["{hashing}:slots", "{hashing}:waiting"];
 
-/// Takes a slot if one is free. Returns 1 if it did.
+/// Takes a slot if one is free. Returns 0 if it did, otherwise the number of waiting requests.
 const TAKE: &str = "
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then
+for _, key in ipairs(KEYS) do
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
+end
+local taken = redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[1])
+local key = taken and KEYS[1] or KEYS[2]
+redis.call('ZADD', key, now + ARGV[2], ARGV[3])
+redis.call('PEXPIRE', key, ARGV[2])
+if taken then
+    redis.call('ZREM', KEYS[2], ARGV[3])
     return 0
 end
-redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return 1
+return redis.call('ZCARD', KEYS[2])
 ";
 
 /// Time after which a slot is free again if its instance ended without releasing it.
@@ -42,8 +48,12 @@ const LEASE: Duration = Duration::from_secs(10);
 /// Time for which a request waits for a slot.
 const MAX_WAIT: Duration = Duration::from_secs(8);
 
-/// Longest pause between two attempts to take a slot.
-const MAX_PAUSE: Duration = Duration::from_millis(250);
+/// Average time between two attempts of any request to take a slot. It is the
+/// time for which a free slot is not used.
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(3);
+
+/// Longest pause between two attempts of one request.
+const MAX_PAUSE: Duration = Duration::from_millis(1000);
 
 /// Time for Redis to answer.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(1000);
@@ -103,26 +113,33 @@ impl Hashing {
             }
         }
         let result = work();
+        let [slots_key, _] = KEYS;
         // If this fails, the slot expires.
-        let _ = self.command("ZREM", &[KEY, &id]).await;
+        let _ = self.command("ZREM", &[slots_key, &id]).await;
         result
     }
 
     async fn wait_for_slot(&self, id: &str) -> Result<bool, Error> {
         let (slots, lease) = (self.slots.to_string(), LEASE.as_millis().to_string());
         let start = Instant::now();
-        let mut pause = Duration::from_millis(10);
+        let [slots_key, waiting_key] = KEYS;
         loop {
-            let arguments = [TAKE, "1", KEY, &slots, &lease, id];
-            let taken = self.command("EVAL", &arguments).await?;
-            if matches!(taken.as_slice(), [RedisResult::Int64(1)]) {
-                return Ok(true);
-            }
+            let arguments = [TAKE, "2", slots_key, waiting_key, &slots, &lease, id];
+            let results = self.command("EVAL", &arguments).await?;
+            let waiting = match results.as_slice() {
+                [RedisResult::Int64(0)] => return Ok(true),
+                [RedisResult::Int64(waiting)] => u32::try_from(*waiting).unwrap_or(u32::MAX),
+                _ => {
+                    return Err(Error::Internal(
+                        "the script of the slots returned an unexpected shape".into(),
+                    ));
+                }
+            };
             if start.elapsed() >= MAX_WAIT {
                 return Ok(false);
             }
-            sleep(with_jitter(pause)).await;
-            pause = (2 * pause).min(MAX_PAUSE);
+            let pause = ATTEMPT_INTERVAL.saturating_mul(waiting).min(MAX_PAUSE);
+            sleep(random_up_to(2 * pause)).await;
         }
     }
 
@@ -134,25 +151,7 @@ impl Hashing {
     }
 }
 
-/// Returns half to all of `pause`, so that requests that arrived together do not try again together.
-fn with_jitter(pause: Duration) -> Duration {
-    with_fraction(pause, (get_random_u64() % 1000) as f64 / 1000.0)
-}
-
-fn with_fraction(pause: Duration, fraction: f64) -> Duration {
-    pause.mul_f64(0.5 + fraction / 2.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn jitter_shortens_a_pause_by_half_at_most() {
-        let pause = Duration::from_millis(200);
-        for fraction in [0.0, 0.5, 1.0] {
-            let jittered = with_fraction(pause, fraction);
-            assert!((pause / 2..=pause).contains(&jittered), "{jittered:?}");
-        }
-    }
+/// Returns a random duration up to `longest`, so that requests that arrived together do not try again together.
+fn random_up_to(longest: Duration) -> Duration {
+    longest.mul_f64((get_random_u64() % 1000) as f64 / 1000.0)
 }
