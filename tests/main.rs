@@ -11,6 +11,7 @@ mod support {
     pub mod analysis;
     pub mod client;
     pub mod database;
+    pub mod entries;
     pub mod env;
     pub mod http_server;
     pub mod instance;
@@ -18,6 +19,7 @@ mod support {
     pub mod marked_text;
     pub mod model_server;
     pub mod openapi;
+    pub mod private_values;
     pub mod raw_http;
     pub mod registry;
     pub mod repository;
@@ -50,13 +52,20 @@ mod accounts {
 mod diaries {
     mod analyze;
     mod concurrency;
+    mod conditional;
     mod create;
+    mod cursor;
     mod delete;
+    mod filters;
+    mod idempotency;
     mod import;
     mod list;
+    mod model_calls;
     mod read;
     mod stats;
     mod sweep;
+    mod sweep_limits;
+    mod trend;
     mod update;
 }
 
@@ -88,12 +97,15 @@ mod system {
     mod outages;
     mod privacy;
     mod raw_requests;
+    mod readiness;
     mod request_bodies;
+    mod request_log;
     mod routing;
     mod settings;
 }
 
 use support::env::TestEnv;
+use support::private_values;
 use support::registry::{Test, tests};
 
 /// More than there are cores, because most tests wait for servers.
@@ -112,10 +124,19 @@ fn main() -> Result<ExitCode> {
     };
     let trials = tests().into_iter().map(trial).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
-    if let Some(Ok(env)) = ENV.get() {
-        runtime.block_on(env.stop());
+    let Some(Ok(env)) = ENV.get() else {
+        return Ok(conclusion.exit_code());
+    };
+    runtime.block_on(env.stop());
+    let (leaks, lines) = private_values::leaks();
+    println!("searched {lines} log lines for private values: {} found", leaks.len());
+    for line in &leaks {
+        println!("a private value is in the log: {line}");
     }
-    Ok(conclusion.exit_code())
+    Ok(match leaks.is_empty() && lines > 0 {
+        true => conclusion.exit_code(),
+        false => ExitCode::FAILURE,
+    })
 }
 
 async fn run(test: &Test) -> Result<(), Failed> {

@@ -1,28 +1,18 @@
 //! `GET /diaries`: order, pages and totals.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use macro_rules_attribute::apply;
 use serde_json::{Value, json};
 
-use crate::support::client::{Client, entry_id, items};
+use crate::support::client::{entry_id, items};
+use crate::support::entries::insert_entries;
 use crate::support::env::TestEnv;
 use crate::support::registry::e2e_test;
 
 fn ids(page: &Value) -> Vec<i64> {
     items(page).iter().map(entry_id).collect()
-}
-
-/// Inserts entries that were created at the same moment.
-async fn insert_entries(env: &TestEnv, user: &Client, count: i32) {
-    let statement = "
-        insert into thought_diaries (user_id, content, created_at, updated_at)
-        select $1, 'Entry number ' || number, '2026-01-02 03:04:05.678', '2026-01-02 03:04:05.678'
-        from generate_series(1, $2) number";
-    let database = env.shared.database().await;
-    let id = user.session().user_id;
-    let inserted = database.execute(statement, &[&id, &count]).await;
-    assert_eq!(i32::try_from(inserted), Ok(count));
 }
 
 #[apply(e2e_test!)]
@@ -176,4 +166,30 @@ async fn ignores_unknown_parameters(env: &TestEnv) {
     ] {
         assert_eq!(user.list(query).await, expected, "{query}");
     }
+}
+
+/// Entries before the page are skipped in the index. Building their JSON as well would cost 30 times as much.
+#[apply(e2e_test!)]
+async fn returns_the_last_of_10_000_pages_as_fast_as_the_first(env: &TestEnv) {
+    let user = env.user().await;
+    insert_entries(env, &user, 10_000).await;
+    let statement = "
+        select diary_page(id, user_id, $1, 1) from sessions
+        where user_id = $2 order by created_at desc limit 1";
+    let database = env.shared.database().await;
+    let id = user.session().user_id;
+    let fastest = async |page: i64| {
+        let mut fastest = Duration::MAX;
+        for _ in 0..20 {
+            let start = Instant::now();
+            let list: String = database.value(statement, &[&page, &id]).await;
+            fastest = fastest.min(start.elapsed());
+            assert!(list.contains(&format!("\"page\":{page},")), "{list}");
+        }
+        fastest
+    };
+    let (first, last) = (fastest(1).await, fastest(10_000).await);
+    assert!(last < first * 5, "the last {last:?}, the first {first:?}");
+    let past_the_end = fastest(1_000_000).await;
+    assert!(past_the_end < first * 5, "{past_the_end:?}, the first {first:?}");
 }

@@ -19,7 +19,10 @@ use crate::support::unique::unique_word;
 const ENTRIES: usize = 200;
 
 /// How many requests may ask the model although the circuit is open: on a busy machine some of them reach Redis too late.
-const TOLERATED: usize = ENTRIES / 10;
+const TOLERATED: usize = 1;
+
+/// How many lines about the model the log may have, instead of one for each entry.
+const MAX_LINES: usize = ENTRIES / 10;
 
 /// How many requests may wait for the model before one of them has succeeded.
 const MAX_WAITING: usize = 64;
@@ -67,8 +70,11 @@ async fn delays_no_entry_when_the_model_refuses_connections(env: &TestEnv) {
     let (instance, users) = start(env, &settings).await;
     assert_eq!(create_entries(&users, &unique_word("zebra")).await, 0);
     let log = instance.wait_for_log(&["\"sentiment\"", "10 s"]).await;
-    let lines = log.matches("\"component\":\"sentiment\"").count();
-    assert!((1..=TOLERATED).contains(&lines), "{lines} lines: {log}");
+    // On a busy machine, some requests reach Redis too late, and their lines are about Redis.
+    let is_about_model =
+        |line: &&str| line.contains("\"component\":\"sentiment\"") && !line.contains("Redis");
+    let lines = log.lines().filter(is_about_model).count();
+    assert!((1..=MAX_LINES).contains(&lines), "{lines} lines: {log}");
 }
 
 #[apply(e2e_test!)]

@@ -17,6 +17,7 @@ use super::client::{Client, Service};
 use super::instance::Instance;
 use super::model_server::ModelServer;
 use super::openapi::OpenApi;
+use super::private_values;
 
 /// The key that all instances sign with, so that tests can forge tokens.
 pub const JWT_KEY: &str = "a key for tests, longer than thirty-two bytes";
@@ -214,6 +215,13 @@ impl TestEnv {
         self.runtime == Kind::Spin
     }
 
+    /// Starts a Redis that no other test uses.
+    pub async fn start_redis(&self) -> redis::Server {
+        let folder = TempDir::new_in(self.folder.path()).expect("a folder is created");
+        let started = redis::Server::start(&folder.keep()).await;
+        started.expect("Redis starts")
+    }
+
     /// Creates a database without tables and returns its URL.
     pub async fn new_database(&self) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -261,10 +269,15 @@ impl TestEnv {
         ];
         for instance in instances.into_iter().flatten() {
             instance.app.stop().await;
+            private_values::keep_log(instance.app.log());
+        }
+        for secret in [JWT_KEY, MODEL_TOKEN, SWEEP_TOKEN] {
+            private_values::add(secret);
         }
         if let Some(killable) = self.killable.get() {
             let killable = killable.lock().await;
             killable.instance.app.stop().await;
+            private_values::keep_log(killable.instance.app.log());
             killable.postgres.kill();
             killable.redis.kill();
         }

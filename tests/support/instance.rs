@@ -9,6 +9,7 @@ use testbed::runtime::App;
 
 use super::client::{Client, Service};
 use super::database::Database;
+use super::private_values;
 
 /// How long a log line may take from the component to the test on a busy machine.
 const LOG_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,6 +41,12 @@ pub struct Instance {
     pub database_url: String,
     /// The URL of its Redis database.
     pub redis_url: String,
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        private_values::keep_log(self.app.log());
+    }
 }
 
 impl Instance {
@@ -78,6 +85,12 @@ impl Instance {
             assert!(waited < LOG_TIMEOUT, "no line contains {parts:?}: {log}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Ends the time for which the sweep skips entries on which the model failed.
+    pub async fn make_entries_due(&self) {
+        let statement = "update thought_diaries set analysis_retry_at = created_at";
+        self.database().await.execute(statement, &[]).await;
     }
 
     /// Closes the circuit and forgets which request features the model's server accepts. Cached marks stay.

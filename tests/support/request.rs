@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::client::Service;
 use super::invariants::assert_invariants;
+use super::private_values;
 use super::response::Response;
 
 /// A request before it is sent.
@@ -84,6 +85,12 @@ impl Request {
             headers,
             body,
         } = self;
+        private_values::add_body(&body);
+        for (name, value) in &headers {
+            if name == "authorization" {
+                private_values::add(String::from_utf8_lossy(value).trim_start_matches("Bearer "));
+            }
+        }
         let url = format!("{}{path}", service.url);
         let mut request = service.http.request(method.clone(), url);
         for (name, value) in headers {

@@ -25,11 +25,11 @@ fn assert_allowed(response: &Response, origin: &str) {
         ),
         (
             "access-control-allow-headers",
-            "Content-Type, Authorization, X-Request-Id",
+            "Content-Type, Authorization, X-Request-Id, Idempotency-Key, If-Match, If-None-Match",
         ),
         (
             "access-control-expose-headers",
-            "Location, Retry-After, X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset",
+            "ETag, Location, Retry-After, X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset",
         ),
     ] {
         assert_eq!(response.header(name), Some(value), "{}", response.dump());

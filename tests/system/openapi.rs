@@ -11,7 +11,7 @@ use crate::support::env::TestEnv;
 use crate::support::registry::e2e_test;
 
 /// Every call of the contract.
-const CALLS: [(&str, &str); 25] = [
+const CALLS: [(&str, &str); 27] = [
     ("get", "/health"),
     ("get", "/ready"),
     ("get", "/version"),
@@ -32,10 +32,12 @@ const CALLS: [(&str, &str); 25] = [
     ("post", "/diaries"),
     ("post", "/diaries/import"),
     ("get", "/diaries/stats"),
+    ("get", "/diaries/stats/trend"),
     ("get", "/diaries/{id}"),
     ("put", "/diaries/{id}"),
     ("delete", "/diaries/{id}"),
     ("post", "/diaries/{id}/analyze"),
+    ("get", "/internal/backlog"),
     ("post", "/internal/sweep"),
 ];
 

@@ -73,8 +73,12 @@ impl Cursor {
     /// Parses the text that the list's statement builds: two hexadecimal numbers.
     fn parse(text: &str) -> Option<Self> {
         let (created_at, id) = text.split_once('-')?;
+        // Postgres writes a time before 1970 in two's complement.
+        let created_at = u64::from_str_radix(created_at, 16).ok()?.cast_signed();
+        // Postgres rejects times that are far beyond these years.
+        let year = DateTime::from_timestamp_micros(created_at)?.year();
         Some(Self {
-            created_at: i64::from_str_radix(created_at, 16).ok()?,
+            created_at: (0..=9999).contains(&year).then_some(created_at)?,
             id: i32::from_str_radix(id, 16).ok()?,
         })
     }
@@ -209,14 +213,18 @@ fn parse_sentiment(text: &str) -> Option<Sentiment> {
 ///
 /// With one day, a date is the exclusive end of a range that includes the date.
 pub fn parse_time(text: &str, days: u64) -> Option<NaiveDateTime> {
-    let time = match text.parse::<NaiveDate>() {
-        Ok(date) => date
-            .checked_add_days(Days::new(days))?
-            .and_time(NaiveTime::MIN),
-        Err(_) => DateTime::parse_from_rfc3339(text).ok()?.naive_utc(),
+    let (year, time) = match text.parse::<NaiveDate>() {
+        Ok(date) => {
+            let day = date.checked_add_days(Days::new(days))?;
+            (date.year(), day.and_time(NaiveTime::MIN))
+        }
+        Err(_) => {
+            let time = DateTime::parse_from_rfc3339(text).ok()?.naive_utc();
+            (time.year(), time)
+        }
     };
     // Postgres stores times up to the year 294276; four digits are enough here.
-    (0..=9999).contains(&time.year()).then_some(time)
+    (0..=9999).contains(&year).then_some(time)
 }
 
 #[cfg(test)]
@@ -259,6 +267,12 @@ mod tests {
     }
 
     #[test]
+    fn accepts_the_last_date_as_the_end() {
+        let to = parse("to=9999-12-31").map(|query| query.filter.to);
+        assert_eq!(to, Ok(Some(time("+10000-01-01T00:00:00"))));
+    }
+
+    #[test]
     fn converts_times_to_utc() {
         let query = parse("from=2026-01-01T10:30:00+02:00");
         let from = query.map(|query| query.filter.from);
@@ -277,6 +291,14 @@ mod tests {
             position("cursor=661223f5b69c0-26545"),
             Ok(Position::Cursor(Some(cursor)))
         );
+        let before_1970 = Cursor {
+            created_at: -1,
+            id: 1,
+        };
+        assert_eq!(
+            position("cursor=ffffffffffffffff-1"),
+            Ok(Position::Cursor(Some(before_1970)))
+        );
     }
 
     #[test]
@@ -292,6 +314,7 @@ mod tests {
             ("per_page=ten", "per_page"),
             ("cursor=x", "cursor"),
             ("cursor=1-", "cursor"),
+            ("cursor=7fffffffffffffff-1", "cursor"),
             ("page=1&cursor=", "cursor"),
             ("q=", "q"),
             ("sentiment=good", "sentiment"),

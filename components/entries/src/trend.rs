@@ -174,7 +174,8 @@ pub const INVALID_TIME_ZONE: &str = "must be an IANA time zone such as Europe/Be
 
 fn parse_date(text: &str) -> Option<NaiveDate> {
     let date: NaiveDate = text.parse().ok()?;
-    (0..=9999).contains(&date.year()).then_some(date)
+    // The first of 30 periods up to a date must have a year of four digits as well.
+    (100..=9999).contains(&date.year()).then_some(date)
 }
 
 #[cfg(test)]
@@ -238,6 +239,7 @@ mod tests {
             ("from=2026-02-02&to=2026-02-01", "from"),
             ("from=2000-01-01", "from"),
             ("to=2026-02-30", "to"),
+            ("to=0099-12-31", "to"),
             ("tz=Mars Base", "tz"),
             ("tz=", "tz"),
         ] {
