@@ -11,9 +11,7 @@ install -D --mode=755 deploy/thought-diary.sh "$folder/bin/thought-diary"
 install -D --mode=755 deploy/backup.sh "$folder/bin/backup"
 install -D --mode=755 --strip "$2/host" "$folder/bin/host"
 install -D --mode=755 --strip "$2/xtask" "$folder/bin/xtask"
-install -D --mode=644 --target-directory="$folder" spin.toml LICENSE
-# No files for state: the components' logs go to the console only, because the root file system may be read-only.
-{ printf 'state_dir = ""\n\n' && cat runtime-config.toml; } >"$folder/runtime-config.toml"
+install -D --mode=644 --target-directory="$folder" spin.toml runtime-config.toml LICENSE
 install -D --mode=644 --target-directory="$folder/migrations" migrations/*.sql
 install -D --mode=644 --target-directory="$folder/$wasm" "$wasm"/{auth,entries,sentiment,system}.wasm
 mkdir -p "$folder/deploy"

@@ -48,7 +48,8 @@ serve() {
     export SPIN_MAX_INSTANCE_COUNT=${SPIN_MAX_INSTANCE_COUNT:-4000}
     # Each connection is an open file, and the usual soft limit is 1,024.
     ulimit -Sn "$(ulimit -Hn)"
-    exec "$runtime" up --from "$home/spin.toml" --listen "$listen" \
+    # No folder for state: the components' logs go to the console only, because the root file system may be read-only.
+    exec "$runtime" up --from "$home/spin.toml" --listen "$listen" --state-dir '' \
         --runtime-config-file "${RUNTIME_CONFIG_FILE:-$home/runtime-config.toml}" "${variables[@]}"
 }
 

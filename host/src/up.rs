@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{self, IsTerminal, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ pub struct Up {
     /// File with limits on outbound connections
     #[arg(long)]
     runtime_config_file: Option<PathBuf>,
-    /// Value of an application variable; repeatable
+    /// Value of an application variable, or `@` and the file that holds it; repeatable
     #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = name_and_value)]
     variables: Vec<(String, String)>,
     /// Folder for the components' logs [default: .spin beside the manifest; none if empty]
@@ -45,7 +46,11 @@ pub struct Up {
 
 fn name_and_value(text: &str) -> Result<(String, String)> {
     let (name, value) = text.split_once('=').context("must be NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
+    let value = match value.strip_prefix('@') {
+        Some(file) => fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?,
+        None => value.to_owned(),
+    };
+    Ok((name.to_owned(), value))
 }
 
 impl Up {
