@@ -16,6 +16,7 @@ pub mod secret_file;
 pub mod seed;
 mod server;
 pub mod settings;
+pub mod tcp_proxy;
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
