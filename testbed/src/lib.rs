@@ -7,6 +7,7 @@ pub mod database;
 pub mod environment;
 pub mod load;
 pub mod migrate;
+pub mod model;
 pub mod postgres;
 pub mod process;
 pub mod progress;
