@@ -25,7 +25,6 @@ mod support {
     pub mod repository;
     pub mod request;
     pub mod response;
-    pub mod tcp_proxy;
     pub mod time;
     pub mod trace_collector;
     pub mod unique;

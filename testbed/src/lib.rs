@@ -7,6 +7,7 @@ pub mod database;
 pub mod environment;
 pub mod load;
 pub mod migrate;
+pub mod model;
 pub mod postgres;
 pub mod process;
 pub mod progress;
@@ -16,6 +17,7 @@ pub mod secret_file;
 pub mod seed;
 mod server;
 pub mod settings;
+pub mod tcp_proxy;
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -181,6 +181,12 @@ impl App {
         }
     }
 
+    /// Kills it, as a crash would.
+    pub fn kill(&self) {
+        // Dropping kills.
+        lock(&self.child).take();
+    }
+
     /// Asks it to exit, and kills it if it does not exit in time.
     pub async fn stop(&self) {
         let child = lock(&self.child).take();

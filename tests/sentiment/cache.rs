@@ -4,6 +4,7 @@ use futures::future::join_all;
 use macro_rules_attribute::apply;
 use redis::AsyncCommands;
 use serde_json::Value;
+use testbed::tcp_proxy::TcpProxy;
 
 use crate::support::analysis::{
     assert_by_lexicon, assert_by_model, create_happy_and_sad, happy_and_sad,
@@ -13,7 +14,6 @@ use crate::support::env::TestEnv;
 use crate::support::instance::Instance;
 use crate::support::model_server::Reply;
 use crate::support::registry::e2e_test;
-use crate::support::tcp_proxy::TcpProxy;
 
 const MORNING: Reply = Reply::Phrases(&["happy in the morning"], &["sad"]);
 const DELAYED_MORNING: Reply = Reply::DelayedPhrases(&["happy in the morning"], &["sad"]);

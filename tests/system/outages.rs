@@ -8,13 +8,13 @@ use futures::future::join_all;
 use http::Method;
 use macro_rules_attribute::apply;
 use serde_json::{Value, json};
+use testbed::tcp_proxy::TcpProxy;
 
 use crate::support::client::{Client, PASSWORD, entry_id, entry_path};
 use crate::support::env::{HIGH_LIMITS, TestEnv};
 use crate::support::registry::e2e_test;
 use crate::support::request::Request;
 use crate::support::response::Response;
-use crate::support::tcp_proxy::TcpProxy;
 use crate::support::unique::unique_email;
 
 /// How long a response may take while a server is down.

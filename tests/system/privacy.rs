@@ -4,13 +4,13 @@ use http::Method;
 use macro_rules_attribute::apply;
 use redis::AsyncCommands;
 use serde_json::{Value, json};
+use testbed::tcp_proxy::TcpProxy;
 
 use crate::support::client::{PASSWORD, entry_path};
 use crate::support::env::{JWT_KEY, MODEL_TOKEN, Settings, TestEnv};
 use crate::support::instance::Instance;
 use crate::support::model_server::{HttpReply, Reply};
 use crate::support::registry::e2e_test;
-use crate::support::tcp_proxy::TcpProxy;
 use crate::support::trace_collector::{TraceCollector, contains};
 use crate::support::unique::unique_word;
 

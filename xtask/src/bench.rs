@@ -15,7 +15,6 @@ use crate::{build, document};
 
 mod machine;
 mod memory;
-mod model;
 mod report;
 mod subjects;
 mod users;

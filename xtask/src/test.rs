@@ -9,7 +9,7 @@ use testbed::{cargo, postgres, redis};
 use crate::build;
 use crate::shutdown::unless_stopped;
 
-/// Run all tests: unit tests, those of the host, and the end-to-end tests
+/// Run all tests but the fault tests: unit tests, those of the host, and the end-to-end tests
 ///
 /// Starts a temporary Postgres and Redis. Exits non-zero when a test fails.
 ///
@@ -17,9 +17,40 @@ use crate::shutdown::unless_stopped;
 ///   cargo xtask test
 ///   cargo xtask test login              only tests with `login` in their name
 ///   cargo xtask test --runtime spin     the end-to-end tests on the spin on the PATH
+///   cargo xtask test faults             only the fault tests, see `cargo xtask test faults --help`
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
 pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Run the fault tests: servers and connections fail while clients write
+    ///
+    /// Each test causes one fault: Postgres, Redis, the service or the model is killed
+    /// and restarted, its connections are cut, refused or stalled, a table is locked,
+    /// or the connections of Postgres are used up. Afterwards every acknowledged write
+    /// must be stored once, and the service must have recovered. Takes 2.5 minutes.
+    ///
+    /// Examples:
+    ///   cargo xtask test faults
+    ///   cargo xtask test faults redis             only faults with `redis` in their name
+    ///   cargo xtask test faults --runtime spin
+    #[command(verbatim_doc_comment)]
+    Faults(Selection),
+}
+
+/// The tests to run, and the runtime to run them on.
+#[derive(clap::Args)]
+struct Selection {
     /// The program that runs the components in the end-to-end tests
     #[arg(long, value_enum, default_value_t = Kind::Embedded)]
     runtime: Kind,
@@ -28,10 +59,52 @@ pub struct Args {
 }
 
 pub async fn run(arguments: &Args) -> Result<()> {
-    unless_stopped(test(arguments)).await
+    match &arguments.command {
+        None => unless_stopped(test(&arguments.selection)).await,
+        Some(Command::Faults(selection)) => unless_stopped(test_faults(selection)).await,
+    }
 }
 
-async fn test(arguments: &Args) -> Result<()> {
+/// Runs the fault tests, which start their own servers.
+async fn test_faults(arguments: &Selection) -> Result<()> {
+    let progress = Progress::new();
+    build::components(&progress).await?;
+    let program = arguments.runtime.program(&progress).await?;
+    let mut passed = true;
+    for filter in filters(arguments) {
+        let mut command = cargo::command();
+        command
+            .args(["test", "--workspace", "--test", "faults", "--", "--ignored"])
+            .args(filter)
+            .env("E2E_RUNTIME", arguments.runtime.to_string());
+        if arguments.runtime == Kind::Embedded {
+            command.env("XTASK_HOST", &program);
+        }
+        passed &= succeeds(command).await?;
+    }
+    conclude(passed)
+}
+
+/// Returns the filters one by one: test programs take one at a time. Without filters, returns an empty one.
+fn filters(arguments: &Selection) -> impl Iterator<Item = &[String]> {
+    let filters = arguments.filters.chunks(1);
+    filters.chain(arguments.filters.is_empty().then_some(&[][..]))
+}
+
+async fn succeeds(command: std::process::Command) -> Result<bool> {
+    let mut child = ChildProcess::start(command, Signal::SIGTERM)?;
+    Ok(child.wait().await.success())
+}
+
+fn conclude(passed: bool) -> Result<()> {
+    ensure!(
+        passed,
+        "tests failed: the lines after `failures:` above name them"
+    );
+    Ok(())
+}
+
+async fn test(arguments: &Selection) -> Result<()> {
     let spin = match arguments.runtime {
         Kind::Embedded => None,
         Kind::Spin => Some(Kind::Spin.program(&Progress::new()).await?),
@@ -57,10 +130,7 @@ async fn test(arguments: &Args) -> Result<()> {
     let host = cargo::find_host(&messages).context("cargo does not say where the host is")?;
     let database = postgres.create_database("test").await?;
     let mut passed = true;
-    // The end-to-end tests take one filter at a time.
-    let filters = arguments.filters.chunks(1);
-    let filters = filters.chain(arguments.filters.is_empty().then_some(&[][..]));
-    for filter in filters {
+    for filter in filters(arguments) {
         let mut command = cargo::command();
         command
             .args(["test", "--workspace", "--no-fail-fast", "--"])
@@ -71,15 +141,8 @@ async fn test(arguments: &Args) -> Result<()> {
             .env("XTASK_HOST", &host)
             .env_remove("TEST_RUNTIME")
             .envs(spin.iter().map(|spin| ("TEST_RUNTIME", spin)));
-        passed &= ChildProcess::start(command, Signal::SIGTERM)?
-            .wait()
-            .await
-            .success();
+        passed &= succeeds(command).await?;
     }
     tokio::join!(postgres.stop(), redis.stop());
-    ensure!(
-        passed,
-        "tests failed: the lines after `failures:` above name them"
-    );
-    Ok(())
+    conclude(passed)
 }

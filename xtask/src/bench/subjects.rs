@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use testbed::api::Call;
 use testbed::environment::Environment;
+use testbed::model::Model;
 use testbed::progress::Progress;
 use testbed::runtime::{App, Kind};
 
-use super::model::Model;
 use super::users::{self, Users};
 
 /// The running parts, in the order in which they stop when dropped.

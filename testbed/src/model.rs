@@ -1,4 +1,4 @@
-//! A stand-in for the model that responds at once, so that creating an entry is measured and not the model.
+//! A stand-in for the model's server that responds at once, with the same two phrases to every text.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -22,17 +22,34 @@ pub struct Model {
 
 impl Model {
     /// Starts it on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When no port is free.
     pub async fn start() -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .context("no free port on 127.0.0.1")?;
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into()).await
+    }
+
+    /// Starts it at an address.
+    ///
+    /// # Errors
+    /// When the address is in use.
+    pub async fn start_at(address: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
         Ok(Self {
             address: listener.local_addr()?,
             serving: tokio::spawn(serve(listener, completion())).abort_handle(),
         })
     }
 
+    /// Returns where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Returns its URL, such as `http://127.0.0.1:40000`.
+    #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -73,6 +90,6 @@ fn completion() -> Bytes {
     let found = json!({ "positive": ["lovely"], "negative": ["awful"] });
     let message = json!({ "role": "assistant", "content": found.to_string() });
     let choice = json!({ "index": 0, "message": message, "finish_reason": "stop" });
-    let completion = json!({ "id": "bench", "object": "chat.completion", "choices": [choice] });
+    let completion = json!({ "id": "stand-in", "object": "chat.completion", "choices": [choice] });
     completion.to_string().into()
 }
