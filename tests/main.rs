@@ -117,7 +117,10 @@ fn main() -> Result<ExitCode> {
     };
     runtime.block_on(env.stop());
     let (leaks, lines) = private_values::leaks();
-    println!("searched {lines} log lines for private values: {} found", leaks.len());
+    println!(
+        "searched {lines} log lines for private values: {} found",
+        leaks.len()
+    );
     for line in &leaks {
         println!("a private value is in the log: {line}");
     }

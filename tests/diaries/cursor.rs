@@ -24,7 +24,10 @@ async fn rest(user: &Client, mut cursor: Option<String>) -> Vec<i64> {
     let mut ids = Vec::new();
     while let Some(position) = cursor {
         let (listed, next) = part(user, &position).await;
-        assert!(!listed.is_empty(), "a part with a cursor before it has entries");
+        assert!(
+            !listed.is_empty(),
+            "a part with a cursor before it has entries"
+        );
         ids.extend(listed);
         cursor = next;
     }
@@ -53,7 +56,8 @@ async fn skips_and_repeats_nothing_while_the_list_changes(env: &TestEnv) {
     assert_eq!(first, old[..10]);
     // New entries come before the cursor. One listed entry is deleted, the one at the cursor, and one that follows.
     for number in 0..3 {
-        user.create_entry(&format!("New entry number {number}.")).await;
+        user.create_entry(&format!("New entry number {number}."))
+            .await;
     }
     for position in [4, 9, 12] {
         let deleted = user.delete(&format!("/diaries/{}", old[position])).await;

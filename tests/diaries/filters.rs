@@ -141,8 +141,7 @@ async fn find_a_period_of_time(env: &TestEnv) {
         (second, "2026-01-31 23:59:59.999"),
         (third, "2026-02-01 00:00:00"),
     ] {
-        let statement =
-            format!("update thought_diaries set created_at = '{time}' where id = {id}");
+        let statement = format!("update thought_diaries set created_at = '{time}' where id = {id}");
         assert_eq!(database.execute(&statement, &[]).await, 1);
     }
     for (filter, found) in [
@@ -171,7 +170,8 @@ async fn are_paged(env: &TestEnv) {
     for (page, size) in [(1, 2), (3, 1), (4, 0)] {
         let list = user.list(&format!("?q=walks&per_page=2&page={page}")).await;
         assert_eq!(items(&list).len(), size, "{list}");
-        let rest = json!({"items": list["items"], "page": page, "per_page": 2, "total": 5, "pages": 3});
+        let rest =
+            json!({"items": list["items"], "page": page, "per_page": 2, "total": 5, "pages": 3});
         assert_eq!(list, rest);
     }
 }
@@ -195,7 +195,11 @@ async fn reject_invalid_values(env: &TestEnv) {
         let response = user.get(&format!("/diaries?{query}")).await;
         response.expect_invalid(&[field]);
     }
-    for query in ["from=0000-01-01", "to=9999-12-31", "from=9999-12-31&to=0000-01-01"] {
+    for query in [
+        "from=0000-01-01",
+        "to=9999-12-31",
+        "from=9999-12-31&to=0000-01-01",
+    ] {
         user.list(&format!("?{query}")).await;
     }
 }

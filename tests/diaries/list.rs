@@ -191,5 +191,8 @@ async fn returns_the_last_of_10_000_pages_as_fast_as_the_first(env: &TestEnv) {
     let (first, last) = (fastest(1).await, fastest(10_000).await);
     assert!(last < first * 5, "the last {last:?}, the first {first:?}");
     let past_the_end = fastest(1_000_000).await;
-    assert!(past_the_end < first * 5, "{past_the_end:?}, the first {first:?}");
+    assert!(
+        past_the_end < first * 5,
+        "{past_the_end:?}, the first {first:?}"
+    );
 }

@@ -129,7 +129,11 @@ async fn does_not_retry_an_entry_at_once(env: &TestEnv) {
     instance.make_entries_due().await;
     for _ in 0..2 {
         assert_eq!(sweep(&instance).await, swept(0, 1));
-        assert_eq!(env.model.request_count(&word), 2, "the creation and one sweep");
+        assert_eq!(
+            env.model.request_count(&word),
+            2,
+            "the creation and one sweep"
+        );
     }
 }
 

@@ -20,7 +20,9 @@ async fn insert(env: &TestEnv, user: &Client, entries: &[(&str, i32)]) {
             values ($1, 'An entry.', '{time}', $2, $3, 'model', 'An entry.')"
         );
         let (positive, negative) = (sentiment.max(&0), -sentiment.min(&0));
-        database.execute(&statement, &[&id, positive, &negative]).await;
+        database
+            .execute(&statement, &[&id, positive, &negative])
+            .await;
     }
 }
 
@@ -144,7 +146,9 @@ async fn has_30_periods_up_to_today_by_default(env: &TestEnv) {
     assert_eq!(periods.len(), 30);
     let last = &periods[29];
     assert!([before, after].iter().any(|today| last["start"] == **today));
-    let counted = periods.iter().map(|period| period["total_entries"].as_u64());
+    let counted = periods
+        .iter()
+        .map(|period| period["total_entries"].as_u64());
     assert_eq!(counted.sum::<Option<u64>>(), Some(1));
 }
 
@@ -180,7 +184,10 @@ async fn rejects_invalid_values(env: &TestEnv) {
         let response = user.get(&format!("/diaries/stats/trend?{query}")).await;
         response.expect_invalid(&[field]);
     }
-    for query in ["interval=month&to=0100-01-01", "from=9999-12-31&to=9999-12-31"] {
+    for query in [
+        "interval=month&to=0100-01-01",
+        "from=9999-12-31&to=9999-12-31",
+    ] {
         trend(&user, query).await;
     }
 }

@@ -205,7 +205,10 @@ async fn replaces_invalid_values(env: &TestEnv) {
         assert_eq!(cached, [CACHED_MORNING]);
     }
     instance
-        .wait_for_log(&["\"level\":\"warn\"", "ignored cached marks that are invalid"])
+        .wait_for_log(&[
+            "\"level\":\"warn\"",
+            "ignored cached marks that are invalid",
+        ])
         .await;
 }
 

@@ -196,7 +196,11 @@ async fn repeats_a_trial_without_a_result(env: &TestEnv) {
     // A trial of another instance, which has lasted for its whole time and never reported its result.
     const FAR_FUTURE: i64 = 4_000_000_000_000;
     instance.set_trial_until(FAR_FUTURE).await;
-    assert_eq!(requests_with(env, &user, MORNING).await, 0, "one trial at a time");
+    assert_eq!(
+        requests_with(env, &user, MORNING).await,
+        0,
+        "one trial at a time"
+    );
     instance.set_trial_until(1).await;
     assert_closed(env, &instance).await;
 }

@@ -55,7 +55,9 @@ async fn accepts_a_newer_schema(env: &TestEnv) {
 async fn is_degraded_while_redis_cannot_be_written(env: &TestEnv) {
     let redis = env.start_redis().await;
     let database_url = env.new_migrated_database().await;
-    let instance = env.start_instance_on(&database_url, &redis.url(0), &[]).await;
+    let instance = env
+        .start_instance_on(&database_url, &redis.url(0), &[])
+        .await;
     let user = instance.user().await;
     let entry = user.create_entry("A lovely day at the lake.").await;
     let commands: [(&[&str], &[&str]); 2] = [

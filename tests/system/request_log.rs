@@ -154,7 +154,9 @@ async fn has_only_lines_of_the_configured_level(env: &TestEnv) {
     tokio::time::sleep(Duration::from_millis(200)).await;
     let log = instance.app.log();
     assert!(!log.contains("\"component\""), "{log}");
-    let debug = env.start_replica(&instance, &[("log_level", "debug")]).await;
+    let debug = env
+        .start_replica(&instance, &[("log_level", "debug")])
+        .await;
     let user = user.on(&debug.service);
     user.create_entry("A lovely day at the lake.").await;
     // Calls between components are logged at this level only.
