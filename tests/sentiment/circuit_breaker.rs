@@ -1,10 +1,12 @@
 //! The circuit breaker: when all instances stop asking the model, and when they ask again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use macro_rules_attribute::apply;
+use tokio::sync::Notify;
 
 use crate::support::analysis::{
     HAPPY_AND_SAD, analyze, assert_by_lexicon, assert_by_model, create_happy_and_sad, happy_and_sad,
@@ -14,7 +16,6 @@ use crate::support::env::{MODEL_TOKEN, TestEnv};
 use crate::support::instance::Instance;
 use crate::support::model_server::{HttpReply, Reply};
 use crate::support::registry::e2e_test;
-use crate::support::unique::unique_word;
 
 const MORNING: Reply = Reply::Phrases(&["morning"], &[]);
 
@@ -85,21 +86,27 @@ async fn stays_closed_when_the_server_responds_in_between(env: &TestEnv) {
 
 #[apply(e2e_test!)]
 async fn closes_after_one_successful_trial(env: &TestEnv) {
-    let (one, replica) = start_two(env).await;
+    // The trial lasts until all other requests have been answered.
+    let settings = [("github_timeout_ms", "15000")];
+    let one = env.start_instance(&settings).await;
+    let replica = env.start_replica(&one, &settings).await;
     let user = one.user().await;
     open_circuit(env, &user).await;
     one.end_open_period().await;
-    let word = unique_word("zebra");
-    let delayed = Reply::DelayedPhrases(&["morning"], &[]);
-    env.model.set_reply(&word, delayed);
-    let users = [&user, &user.on(&replica.service)];
-    let create = async |number: usize| {
-        let content = format!("{HAPPY_AND_SAD} {word} {number}.");
-        users[number % 2].create_entry(&content).await
+    let end_of_trial = Arc::new(Notify::new());
+    let reply = Reply::PhrasesAfter(end_of_trial.clone(), &["morning"], &[]);
+    let (text, word) = happy_and_sad(env, reply);
+    let others = async {
+        while env.model.request_count(&word) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let users = [&user, &user.on(&replica.service)];
+        let create = |number: usize| requests_with(env, users[number % 2], MORNING);
+        assert_eq!(join_all((0..12).map(create)).await, [0; 12]);
+        end_of_trial.notify_one();
     };
-    let entries = join_all((0..12).map(create)).await;
-    let is_by_model = |entry: &&serde_json::Value| entry["analyzed_by"] == "model";
-    assert_eq!(entries.iter().filter(is_by_model).count(), 1);
+    let (entry, ()) = tokio::join!(user.create_entry(&text), others);
+    assert_by_model(&entry, &[("positive", "morning")]);
     assert_eq!(env.model.request_count(&word), 1, "only the trial");
     for instance in [&one, &replica] {
         assert_closed(env, instance).await;

@@ -13,6 +13,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::http_server;
 
@@ -29,6 +30,12 @@ pub enum Reply {
     Phrases(&'static [&'static str], &'static [&'static str]),
     /// [`Reply::Phrases`] after half a second.
     DelayedPhrases(&'static [&'static str], &'static [&'static str]),
+    /// [`Reply::Phrases`] when the signal is given.
+    PhrasesAfter(
+        Arc<Notify>,
+        &'static [&'static str],
+        &'static [&'static str],
+    ),
     /// A completion whose message has this content.
     Message(String),
     /// Status 200 with this body.
@@ -142,6 +149,10 @@ async fn respond(
         Reply::Phrases(positive, negative) => message(&phrases(positive, negative)),
         Reply::DelayedPhrases(positive, negative) => {
             tokio::time::sleep(DELAY).await;
+            message(&phrases(positive, negative))
+        }
+        Reply::PhrasesAfter(signal, positive, negative) => {
+            signal.notified().await;
             message(&phrases(positive, negative))
         }
         Reply::Message(content) => message(&content),

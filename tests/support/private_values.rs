@@ -9,6 +9,9 @@ use serde_json::Value;
 /// Shorter values occur in logs by chance.
 const MIN_LENGTH: usize = 10;
 
+/// Values of fewer different characters, such as 5,000 times the same, do too.
+const MIN_DIFFERENT_CHARACTERS: usize = 4;
+
 /// The number of characters of a long text that are searched for.
 const MAX_CHARACTERS: usize = 60;
 
@@ -29,7 +32,8 @@ fn state() -> MutexGuard<'static, State> {
 /// Adds a value as it is, and as it looks inside a JSON string.
 pub fn add(value: &str) {
     let beginning: String = value.trim().chars().take(MAX_CHARACTERS).collect();
-    if beginning.len() < MIN_LENGTH {
+    let different: BTreeSet<char> = beginning.chars().collect();
+    if beginning.len() < MIN_LENGTH || different.len() < MIN_DIFFERENT_CHARACTERS {
         return;
     }
     let quoted = Value::from(beginning.as_str()).to_string();
