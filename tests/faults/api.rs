@@ -55,7 +55,7 @@ pub struct Api {
 impl Api {
     /// Returns new connections to these URLs.
     pub fn new(urls: [String; 2]) -> Result<Self> {
-        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT);
+        let http = testbed::api::client_builder().timeout(TIMEOUT);
         Ok(Self {
             http: http.build()?,
             urls,
