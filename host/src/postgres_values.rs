@@ -32,6 +32,7 @@ pub fn to_sql(value: ParameterValue) -> Result<Box<dyn ToSql + Send + Sync>> {
             });
             Box::new(time.context("invalid date or time")?)
         }
+        ParameterValue::ArrayStr(values) => Box::new(values),
         ParameterValue::DbNull => Box::new(Null),
         other => bail!("the embedded host does not implement this type of parameter: {other:?}"),
     })
@@ -55,6 +56,7 @@ pub fn from_sql(row: &Row, index: usize) -> Result<(DbDataType, DbValue)> {
             let to_wit = |value: Uuid| DbValue::Uuid(value.to_string());
             (DbDataType::Uuid, get(row, index, to_wit))
         }
+        Type::INT4_ARRAY => (DbDataType::ArrayInt32, get(row, index, DbValue::ArrayInt32)),
         // Reading a TIMESTAMPTZ as this Rust type fails, and so it does in Spin.
         Type::TIMESTAMP | Type::TIMESTAMPTZ => (DbDataType::Datetime, get(row, index, datetime)),
         _ => bail!(

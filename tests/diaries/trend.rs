@@ -1,7 +1,5 @@
 //! `GET /diaries/stats/trend`.
 
-use std::time::{Duration, Instant};
-
 use macro_rules_attribute::apply;
 use serde_json::{Value, json};
 
@@ -190,29 +188,4 @@ async fn rejects_invalid_values(env: &TestEnv) {
     ] {
         trend(&user, query).await;
     }
-}
-
-#[apply(e2e_test!)]
-async fn takes_postgres_at_most_10_ms_for_10_years_of_daily_entries(env: &TestEnv) {
-    let user = env.user().await;
-    let database = env.shared.database().await;
-    let id = user.session().user_id;
-    let insert = "
-        insert into thought_diaries (user_id, content, created_at)
-        select $1, 'An entry.', timestamp '2016-01-01 20:00' + day * interval '1 day'
-        from generate_series(0, 3652) day";
-    assert_eq!(database.execute(insert, &[&id]).await, 3653);
-    let statement = "
-        select cardinality(starts)
-        from diary_trend($1, 'day', '2016-01-01', '2025-12-31', 'Europe/Berlin')";
-    let mut fastest = Duration::MAX;
-    for _ in 0..10 {
-        let start = Instant::now();
-        let days: i32 = database.value(statement, &[&id]).await;
-        fastest = fastest.min(start.elapsed());
-        assert_eq!(days, 3653);
-    }
-    assert!(fastest < Duration::from_millis(10), "{fastest:?}");
-    let trend = trend(&user, "from=2016-01-01&to=2025-12-31").await;
-    assert_eq!(items(&trend).len(), 3653);
 }

@@ -58,6 +58,7 @@ async fn shows_secrets_only_to_the_components_that_use_them(_: &TestEnv) {
     let manifest = manifest();
     for (setting, users) in [
         ("jwt_secret_key", &["auth", "entries"][..]),
+        ("jwt_previous_secret_key", &["auth", "entries"]),
         ("database_url", &["auth", "entries", "system"]),
         ("redis_url", &["auth", "sentiment", "system"]),
         ("github_token", &["sentiment"]),
@@ -120,6 +121,7 @@ async fn marks_secrets_and_gives_them_no_default(_: &TestEnv) {
         ("jwt_secret_key", None),
         ("github_token", Some("")),
         ("sweep_token", Some("")),
+        ("jwt_previous_secret_key", Some("")),
     ];
     assert_eq!(secrets, expected);
 }
