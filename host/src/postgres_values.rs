@@ -26,6 +26,10 @@ pub fn to_sql(value: ParameterValue) -> Result<Box<dyn ToSql + Send + Sync>> {
             let uuid = Uuid::parse_str(&value);
             Box::new(uuid.with_context(|| format!("invalid UUID {value:?}"))?)
         }
+        ParameterValue::Date((year, month, day)) => {
+            let date = NaiveDate::from_ymd_opt(year, month.into(), day.into());
+            Box::new(date.context("invalid date")?)
+        }
         ParameterValue::Datetime((year, month, day, hour, minute, second, nanosecond)) => {
             let time = NaiveDate::from_ymd_opt(year, month.into(), day.into()).and_then(|date| {
                 date.and_hms_nano_opt(hour.into(), minute.into(), second.into(), nanosecond)
