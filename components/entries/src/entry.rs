@@ -1,6 +1,6 @@
 //! A diary entry's id and text. Parsing is validation, so an [`Id`] or a [`Content`] is always valid.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thought_diary::{
     Error,
@@ -40,7 +40,7 @@ impl FromRequest for Id {
 }
 
 /// The text of an entry, exactly as it was written.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Serialize)]
 pub struct Content(String);
 
 impl Content {
@@ -69,7 +69,7 @@ impl Content {
 }
 
 /// The valid body of a request that writes an entry.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Draft {
     /// The text.
     pub content: Content,
@@ -94,9 +94,10 @@ impl FromRequest for Draft {
 }
 
 impl Draft {
-    /// Returns what distinguishes this draft from others, for idempotency keys.
-    pub fn identity(&self) -> &str {
-        self.content.as_str()
+    /// Returns a text that is equal for equal drafts only, for idempotency keys.
+    pub fn identity(&self) -> String {
+        // Serialization fails only for maps with keys that are not strings. A draft has none.
+        serde_json::to_string(self).unwrap_or_default()
     }
 }
 

@@ -47,7 +47,7 @@ pub async fn create(
         analysis,
         lease: config.analysis_lease(is_pending),
     };
-    let key = key.map(|key| (key, config.keys.digest("idempotency", draft.identity())));
+    let key = key.map(|key| (key, config.keys.digest("idempotency", &draft.identity())));
     let stored = db::create(&config.database, &session, version, key).await?;
     if let Ok(location) = HeaderValue::try_from(format!("/diaries/{}", stored.id)) {
         context.set_header(header::LOCATION, location);
