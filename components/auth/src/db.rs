@@ -58,11 +58,11 @@ pub struct Attempt {
     pub network: String,
 }
 
-/// What the verification of a login needs.
+/// The data that the verification of a login needs.
 pub struct Found {
     /// The account and its password hash.
     pub account: Option<(User, String)>,
-    /// Whether a right password is answered like a wrong one at the moment.
+    /// True while a right password is answered like a wrong one.
     pub is_delayed: bool,
     /// The bcrypt hash of some account, if there are any left.
     pub any_bcrypt_hash: Option<String>,

@@ -9,7 +9,7 @@ use thought_diary::{Error, Response, http::Context, response::json_lines, sessio
 use crate::config::Config;
 use db::Part;
 
-/// Where an export continues.
+/// The position at which an export continues.
 struct Position {
     config: &'static Config,
     session: Session,

@@ -42,7 +42,7 @@ return counts
 /// Time for Redis to count. It leaves two of the 3 s in which a client gets its response to Postgres.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(1000);
 
-/// How many times the attempts of a /64 network its /48 network has. A provider
+/// Number by which the attempts of a /64 network are multiplied for its /48 network. A provider
 /// gives a customer up to a /48, and up to 65,536 customers share a larger one.
 const WIDE_NETWORK_FACTOR: u64 = 8;
 

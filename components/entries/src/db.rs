@@ -207,7 +207,7 @@ pub async fn read(database: &Database, session: &Session, id: Id) -> Result<Tagg
 pub struct ForAnalysis {
     /// The text.
     pub content: Content,
-    /// Whether the model has failed on the text so often that it is not called again.
+    /// True if the model has failed on the text so often that it is not called again.
     pub is_failed: bool,
 }
 

@@ -21,7 +21,7 @@ const MAX_WORDS: usize = 200;
 pub struct ListQuery {
     /// Which entries are listed.
     pub filter: Filter,
-    /// Where the part begins.
+    /// The position at which the part begins.
     pub position: Position,
     /// The maximum number of entries of the part, 1 to 100.
     pub per_page: i64,
@@ -51,7 +51,7 @@ pub enum Sentiment {
     Neutral,
 }
 
-/// Where a part of the list begins.
+/// The position at which a part of the list begins.
 #[derive(Debug, PartialEq)]
 pub enum Position {
     /// `page`, counted from 1.

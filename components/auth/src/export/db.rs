@@ -9,7 +9,7 @@ pub enum Part {
     Account,
     /// Its sessions.
     Sessions,
-    /// What happened to it.
+    /// The rows of the audit log.
     AuditLog,
     /// The entries.
     Diaries,
@@ -40,7 +40,7 @@ impl Part {
 pub struct Page {
     /// JSON, one object per line.
     pub lines: String,
-    /// Where the next page begins.
+    /// The position at which the next page begins.
     pub last_row: String,
 }
 

@@ -45,7 +45,7 @@ pub fn apply(tokens: &[Token<'_>], feelings: &mut Vec<Feeling>) {
 /// A negation that applies to a feeling.
 struct Negation {
     at: usize,
-    /// Whether no meaningful word stands between the negation and the feeling.
+    /// True if no meaningful word stands between the negation and the feeling.
     is_direct: bool,
 }
 

@@ -10,7 +10,7 @@ pub enum Context {
     Linked,
     /// A verb of feeling: "felt low".
     Felt,
-    /// A person who does it: "I like", unlike "looks like".
+    /// The subject is a person: "I like", in contrast to "looks like".
     Person,
     /// A verb that can go well: "slept well", unlike "as well".
     WellVerb,
@@ -49,7 +49,7 @@ pub enum Role {
     Subject = 1 << 6,
     /// Does not count against the scope of a negation: "the".
     Transparent = 1 << 7,
-    /// What follows counts more than what precedes: "but".
+    /// A word such as "but": the text after it counts more than the text before it.
     Contrast = 1 << 8,
     /// Its own clause counts less: "although".
     Concession = 1 << 9,
