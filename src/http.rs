@@ -32,7 +32,7 @@ pub use route::{Handler, Route};
 
 /// Exports a component whose requests are dispatched by a table of routes:
 ///
-/// ```ignore
+/// ```text
 /// component! {
 ///     "entries", Public,
 ///     GET "/diaries" => handlers::list,
