@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use macro_rules_attribute::apply;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::json;
 use tempfile::TempDir;
 use testbed::{migrate, postgres, redis};
@@ -29,6 +29,10 @@ impl Certificates {
         let authority_key = KeyPair::generate().expect("a key is generated");
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // OpenSSL, which Spin uses, takes a certificate with the name of its authority for self-signed.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "Authority of the tests");
         let authority = params.self_signed(&authority_key);
         let authority = authority.expect("the authority signs itself").pem();
         let key = KeyPair::generate().expect("a key is generated");
