@@ -54,6 +54,10 @@ pub async fn run(arguments: &Args) -> Result<()> {
         .env("SCHEMATHESIS_HOOKS", "hooks")
         .env("PYTHONPATH", &folder)
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env(
+            "HYPOTHESIS_STORAGE_DIRECTORY",
+            programs.join("../hypothesis"),
+        )
         .env("CONTRACT_URL", service.url())
         .env("CONTRACT_OPERATOR_TOKEN", OPERATOR_TOKEN)
         .current_dir(&folder);
