@@ -51,6 +51,16 @@ impl NewVersion<'_> {
     }
 }
 
+/// An idempotency key, with the digest of the request that it belongs to.
+pub struct NewKey {
+    /// The key.
+    pub key: String,
+    /// The digest to store.
+    pub digest: String,
+    /// The digest that an instance with the other of two secret keys has stored. `None` if there is one secret key.
+    pub previous_digest: Option<String>,
+}
+
 /// An entry that was written.
 pub struct Stored {
     /// Its id.
@@ -64,8 +74,6 @@ pub struct Stored {
 
 /// Stores a new entry, or returns the one that an earlier request with the same key stored.
 ///
-/// `key` is the idempotency key and the digest of the text.
-///
 /// # Errors
 /// `rate_limit_exceeded`; `token_revoked`; `idempotency_key_reused` for another text under the same
 /// key; `not_found` if the entry of the key was deleted.
@@ -74,18 +82,35 @@ pub async fn create(
     session: &Session,
     limit: WriteLimit<'_>,
     version: NewVersion<'_>,
-    key: Option<(String, String)>,
+    key: Option<NewKey>,
 ) -> Result<Stored, Error> {
-    let (key, digest) = key.unzip();
-    let statement = session
+    let (key, digest, previous_digest) = match key {
+        Some(key) => (Some(key.key), Some(key.digest), key.previous_digest),
+        None => (None, None, None),
+    };
+    // The digest that is stored, if it is that of the other secret key.
+    let expected_digest = match previous_digest {
+        Some(_) => {
+            "coalesce((
+                select request_digest from idempotency_keys
+                where user_id = $user_id and key = $key and request_digest = $previous_digest
+            ), $digest)"
+        }
+        None => "$digest",
+    };
+    let mut statement = session
         .statement(format!(
             "-- entries::db::create()
             select writes, seconds_left, outcome, diary_id, diary, etag(diary) as etag, analysis_stored
-            from {COUNTED},
-                diary_create({VERSION_ARGUMENTS}, idempotency_key => $key, request_digest => $digest)"
+            from {COUNTED}, diary_create(
+                {VERSION_ARGUMENTS}, idempotency_key => $key, request_digest => {expected_digest}
+            )"
         ))
         .bind("key", key)
         .bind("digest", digest);
+    if let Some(previous_digest) = previous_digest {
+        statement = statement.bind("previous_digest", previous_digest);
+    }
     let statement = limit.bind(version.bind(statement));
     let row = checked_write(database.row(statement).await?, limit)?;
     let id = row.get("diary_id")?;

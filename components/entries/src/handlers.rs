@@ -13,7 +13,7 @@ use thought_diary::{
 use crate::{
     conditional::{IdempotencyKey, IfMatch, IfNoneMatch, Tagged},
     config::Config,
-    db::{self, NewVersion, Stored, WriteLimit},
+    db::{self, NewKey, NewVersion, Stored, WriteLimit},
     entry::{Content, Draft, Id},
     list_query::ListQuery,
     sentiment,
@@ -48,7 +48,14 @@ pub async fn create(
         lease: config.analysis_lease(is_pending),
     };
     let limit = WriteLimit::new(config.write_limit, &context);
-    let key = key.map(|key| (key, config.keys.digest("idempotency", &draft.identity())));
+    let key = key.map(|key| {
+        let identity = draft.identity();
+        NewKey {
+            key,
+            digest: config.keys.digest("idempotency", &identity),
+            previous_digest: config.keys.previous_digest("idempotency", &identity),
+        }
+    });
     let stored = db::create(&config.database, &session, limit, version, key).await?;
     if let Ok(location) = HeaderValue::try_from(format!("/diaries/{}", stored.id)) {
         context.set_header(header::LOCATION, location);
