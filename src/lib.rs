@@ -20,6 +20,7 @@ pub mod http;
 mod key;
 pub mod log;
 pub mod pg;
+pub mod rate_limit;
 pub mod redis;
 pub mod response;
 pub mod session;

@@ -60,12 +60,14 @@ mod diaries {
     mod import;
     mod list;
     mod model_calls;
+    mod model_limit;
     mod read;
     mod stats;
     mod sweep;
     mod sweep_limits;
     mod trend;
     mod update;
+    mod write_limit;
 }
 
 mod migrations {

@@ -14,17 +14,19 @@ use crate::{config::ModelConfig, lexicon, markup::render, model};
 pub async fn analyze(context: Context, body: Body) -> Result<Response, Error> {
     let AnalyzeRequest {
         text,
-        cache_key,
+        text_digest,
+        user_digest,
         model: model_use,
     } = body.json().await?;
-    let cache_key = cache_key.as_deref();
     let marks = match (ModelConfig::get().await?, model_use) {
         (None, _) => Err(Fallback::NoModel),
         (Some(config), ModelUse::CachedOnly) => {
-            let cached = model::cached_marks(&context, config, &text, cache_key).await;
+            let cached = model::cached_marks(&context, config, &text, &text_digest).await;
             cached.ok_or(Fallback::Pending)
         }
-        (Some(config), ModelUse::Call) => model::analyze(&context, config, &text, cache_key).await,
+        (Some(config), ModelUse::Call) => {
+            model::analyze(&context, config, &text, &text_digest, &user_digest).await
+        }
     };
     let (marks, analyzed_by, fallback) = match marks {
         Ok(marks) => (marks, Analyzer::Model, None),

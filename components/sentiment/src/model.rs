@@ -12,6 +12,7 @@ mod features;
 mod phrases;
 mod reply;
 mod shared_state;
+mod subject;
 
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ use circuit::Transition;
 use failure::Failure;
 use phrases::Phrase;
 use shared_state::{CallRecord, Lookup, RedisUnavailable};
+use subject::Subject;
 
 /// Interval at which a request checks Redis while another request analyzes the same text.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -36,9 +38,9 @@ pub async fn cached_marks(
     context: &Context,
     config: &ModelConfig,
     text: &str,
-    cache_key: Option<&str>,
+    text_digest: &str,
 ) -> Option<Vec<Mark>> {
-    let slot = CacheSlot::new(config, cache_key?)?;
+    let slot = CacheSlot::new(config, text_digest)?;
     match shared_state::peek(config, &slot).await {
         Ok(Lookup::Cached(value)) => decode(context, &value, text),
         Ok(_) => None,
@@ -59,20 +61,29 @@ pub async fn analyze(
     context: &Context,
     config: &ModelConfig,
     text: &str,
-    cache_key: Option<&str>,
+    text_digest: &str,
+    user_digest: &str,
 ) -> Result<Vec<Mark>, Fallback> {
     let started = Instant::now();
-    let slot = cache_key.and_then(|digest| CacheSlot::new(config, digest));
+    let subject = Subject::new(config, user_digest, text_digest);
+    let slot = CacheSlot::new(config, text_digest);
     let slot = slot.as_ref();
-    let mut lookup = look_up_or_wait(config, slot, started).await;
+    let mut lookup = look_up_or_wait(config, &subject, slot, started).await;
     if let Ok(Lookup::Cached(value)) = &lookup {
         if let Some(marks) = decode(context, value, text) {
             return Ok(marks);
         }
-        lookup = shared_state::look_up(config, None).await;
+        lookup = shared_state::look_up(config, &subject, None).await;
     }
     let (permit, features) = match lookup {
         Ok(Lookup::Permitted(permit, features)) => (permit, features),
+        Ok(Lookup::Limited(time)) => {
+            context.log(
+                Level::Debug,
+                "the model was not called: its user has used up `model_limit`, or the last calls for this user failed",
+            );
+            return Err(Fallback::Limited(time.as_millis().div_ceil(1000) as u64));
+        }
         Ok(_) => {
             context.log(
                 Level::Debug,
@@ -93,10 +104,11 @@ pub async fn analyze(
     let record = CallRecord {
         permit,
         outcome: Failure::outcome(marks.as_ref().err()),
+        is_timeout: marks.as_ref().err() == Some(&Failure::Timeout),
         features: response.features,
         marks: marks.as_ref().ok().map(|marks| cache::encode(marks)),
     };
-    let transition = shared_state::record(config, slot, record).await;
+    let transition = shared_state::record(config, &subject, slot, record).await;
     marks.map_err(|failure| {
         log_failure(context, &failure, transition);
         failure.fallback()
@@ -106,10 +118,11 @@ pub async fn analyze(
 /// Looks up the cached marks or a permit. While another request analyzes the same text, waits for its marks.
 async fn look_up_or_wait(
     config: &ModelConfig,
+    subject: &Subject,
     slot: Option<&CacheSlot>,
     started: Instant,
 ) -> Result<Lookup, RedisUnavailable> {
-    let mut lookup = shared_state::look_up(config, slot).await?;
+    let mut lookup = shared_state::look_up(config, subject, slot).await?;
     while let (Lookup::InProgress, Some(slot)) = (&lookup, slot)
         && started.elapsed() < config.timeout
     {
@@ -117,7 +130,7 @@ async fn look_up_or_wait(
         // In the second half of the timeout only cached marks are accepted: a call with so little time left could
         // time out and would count as the model's failure.
         lookup = if started.elapsed() < config.timeout / 2 {
-            shared_state::look_up(config, Some(slot)).await?
+            shared_state::look_up(config, subject, Some(slot)).await?
         } else {
             shared_state::peek(config, slot).await?
         };
@@ -158,6 +171,13 @@ fn log_failure(
         Ok(Transition::Closed) | Err(_) => {
             (Level::Warn, "the built-in lexicon took over".to_owned())
         }
+        Ok(Transition::UserPaused(pause)) => (
+            Level::Warn,
+            format!(
+                "the built-in lexicon takes over for this user for {} s",
+                pause.as_secs_f32().ceil()
+            ),
+        ),
         Ok(Transition::StillOpen) => (Level::Debug, "the circuit was open already".to_owned()),
         Ok(Transition::Opened(pause)) => (
             failure.level(),
