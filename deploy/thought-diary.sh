@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs Thought Diary from /opt/thought-diary, in a container and under systemd.
+# Runs Thought Diary in a container and under systemd.
 #
 #   thought-diary serve                serves on $LISTEN; on Spin if `spin` is installed, otherwise on the embedded host
 #   thought-diary migrate up|status|down
@@ -12,7 +12,9 @@
 # DATABASE_URL, REDIS_URL and PORT, which hosting platforms set, are used where our own are not set.
 set -euo pipefail
 
-home=/opt/thought-diary
+home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# Where the program finds migrations/ and spin.toml.
+export THOUGHT_DIARY_HOME=$home
 secrets=${CREDENTIALS_DIRECTORY:-/run/secrets}
 listen=${LISTEN:-0.0.0.0:${PORT:-3000}}
 
@@ -40,7 +42,7 @@ serve() {
     [[ -z $SPIN_VARIABLE_DATABASE_URL ]] || export SPIN_VARIABLE_DATABASE_URL
     [[ -z $SPIN_VARIABLE_REDIS_URL ]] || export SPIN_VARIABLE_REDIS_URL
     local variables=() name runtime=$home/bin/host
-    for name in database_url redis_url jwt_secret_key github_token sweep_token; do
+    for name in database_url redis_url jwt_secret_key jwt_previous_secret_key github_token sweep_token; do
         [[ ! -s $secrets/$name ]] || variables+=(--variable "$name=@$secrets/$name")
     done
     if [[ -x $home/bin/spin ]]; then runtime=$home/bin/spin; fi

@@ -53,7 +53,7 @@ impl Database {
         .await
     }
 
-    /// Parses a URL and adds the timeouts that it does not set itself.
+    /// Parses a URL and adds the timeouts that it does not set itself, and `jit=off`.
     ///
     /// Postgres has to cancel statements too: the component's own timeout leaves
     /// the statement running, and the next request would get its busy connection.
@@ -76,10 +76,17 @@ impl Database {
         let connect_timeout = parameters.entry("connect_timeout".into());
         connect_timeout.or_insert_with(|| CONNECT_TIMEOUT_SECONDS.into());
         let options = parameters.entry("options".into()).or_default();
-        if let Some(milliseconds) = statement_timeout
-            && !options.contains("statement_timeout")
-        {
-            *options = format!("{options} -c statement_timeout={milliseconds}");
+        if let Some(milliseconds) = statement_timeout {
+            // Compiling a statement takes 100 ms and more, which is longer than any runs.
+            let settings = [
+                ("statement_timeout", milliseconds.to_string()),
+                ("jit", "off".into()),
+            ];
+            for (name, value) in settings {
+                if !options.contains(name) {
+                    *options = format!("{options} -c {name}={value}");
+                }
+            }
         }
         if options.trim().is_empty() {
             parameters.remove("options");
@@ -208,7 +215,7 @@ mod tests {
         assert_eq!(
             address("postgres://u:p%40ss@db/diary").as_deref(),
             Some(
-                "postgres://u:p%40ss@db/diary?connect_timeout=2&options=%20-c%20statement_timeout%3D2500"
+                "postgres://u:p%40ss@db/diary?connect_timeout=2&options=%20-c%20statement_timeout%3D2500%20-c%20jit%3Doff"
             )
         );
     }
@@ -218,12 +225,15 @@ mod tests {
         assert_eq!(
             address("postgresql://db/diary?connect_timeout=9&options=-c%20x%3D1").as_deref(),
             Some(
-                "postgresql://db/diary?connect_timeout=9&options=-c%20x%3D1%20-c%20statement_timeout%3D2500"
+                "postgresql://db/diary?connect_timeout=9&options=-c%20x%3D1%20-c%20statement_timeout%3D2500%20-c%20jit%3Doff"
             )
         );
         assert_eq!(
-            address("postgresql://db/diary?options=-c%20statement_timeout%3D9").as_deref(),
-            Some("postgresql://db/diary?connect_timeout=2&options=-c%20statement_timeout%3D9")
+            address("postgresql://db/diary?options=-c%20statement_timeout%3D9%20-c%20jit%3Don")
+                .as_deref(),
+            Some(
+                "postgresql://db/diary?connect_timeout=2&options=-c%20statement_timeout%3D9%20-c%20jit%3Don"
+            )
         );
     }
 

@@ -14,8 +14,10 @@ random() { openssl rand -hex 32 | tr -d '\n'; }
 for name in postgres_password owner_password service_password redis_password jwt_secret_key sweep_token; do
     random | keep "$name"
 done
-# The key of the model's server. Empty: the word list analyzes the entries.
+# The key of the model's server. Empty: the lexicon analyzes the entries.
 printf '' | keep github_token
+# Is set only while jwt_secret_key is replaced.
+printf '' | keep jwt_previous_secret_key
 printf 'requirepass %s\n' "$(<redis_password)" | keep redis.conf
 printf 'redis://:%s@redis:6379/0' "$(<redis_password)" | keep redis_url
 printf 'postgres://thought_diary:%s@postgres:5432/thought_diary?connect_timeout=2' "$(<service_password)" | keep database_url

@@ -21,12 +21,15 @@ begin
     end if;
 end $$;
 
--- A migration that waits for a lock blocks all later statements on the table. It gives up instead and is run again.
-alter role thought_diary_owner set lock_timeout = '5s';
+-- A change that waits for a lock blocks all later statements on the table, so it gives up before these time out.
+-- `migrate up` sets the same timeout itself, and tries again.
+alter role thought_diary_owner set lock_timeout = '1s';
 
 -- The service sends the same limit itself. PgBouncer drops that parameter, so the role has it, too.
 alter role thought_diary set statement_timeout = '2500ms';
 alter role thought_diary set idle_in_transaction_session_timeout = '10s';
+-- Compiling a statement takes longer than any of these runs.
+alter role thought_diary set jit = off;
 
 -- Nobody else may connect or create objects.
 do $$

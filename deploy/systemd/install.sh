@@ -34,13 +34,13 @@ esac
 apt-get update -q
 DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends -q "${packages[@]}"
 
-echo "2. Program: one folder per version; /opt/thought-diary is a link to the one that runs"
+echo "2. Program: one folder per version; /opt/thought-diary will be a link to the one that runs"
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/spin.toml")
 if [[ $here != /opt/thought-diary-$version ]]; then
     rm -rf "/opt/thought-diary-$version"
     cp -R --no-preserve=ownership "$here" "/opt/thought-diary-$version"
 fi
-ln -sfn "/opt/thought-diary-$version" /opt/thought-diary
+ln -sfn "/opt/thought-diary-$version" /opt/thought-diary-migrate
 install -m 755 "$here/deploy/systemd/rolling-restart.sh" /usr/local/sbin/thought-diary-restart
 
 echo "3. Secrets and settings, in $etc"
@@ -51,6 +51,7 @@ random() { openssl rand -hex 32 | tr -d '\n'; }
 keep() { if [[ -e $1 ]]; then cat >/dev/null; else cat >"$1"; fi; }
 for name in owner_password service_password redis_password jwt_secret_key sweep_token; do random | keep "$name"; done
 printf '' | keep github_token
+printf '' | keep jwt_previous_secret_key
 # On this machine without TLS: Debian's Postgres has a self-signed certificate, which Spin refuses.
 printf 'postgres://thought_diary:%s@127.0.0.1:5432/thought_diary?connect_timeout=2&sslmode=disable' "$(<service_password)" | keep database_url
 printf 'postgres://thought_diary_owner:%s@127.0.0.1:5432/thought_diary?sslmode=disable' "$(<owner_password)" | keep migrate_database_url
@@ -90,6 +91,8 @@ install -D -m 644 "$here/deploy/systemd/journald.conf" /etc/systemd/journald.con
 systemctl daemon-reload
 systemctl restart systemd-journald
 systemctl start thought-diary-migrate
+# Not before: an instance that restarts in the meantime must be of the version that fits the schema.
+ln -sfn "/opt/thought-diary-$version" /opt/thought-diary
 if systemctl is-active -q thought-diary@3000; then /usr/local/sbin/thought-diary-restart; fi
 systemctl enable -q --now "${units[@]}"
 

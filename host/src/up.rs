@@ -46,11 +46,17 @@ pub struct Up {
 
 fn name_and_value(text: &str) -> Result<(String, String)> {
     let (name, value) = text.split_once('=').context("must be NAME=VALUE")?;
-    let value = match value.strip_prefix('@') {
-        Some(file) => fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?,
-        None => value.to_owned(),
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Replaces a value that begins with `@` by the content of the file that it names.
+fn read_value((name, value): (String, String)) -> Result<(String, String)> {
+    let Some(file) = value.strip_prefix('@') else {
+        return Ok((name, value));
     };
-    Ok((name.to_owned(), value))
+    let read = fs::read_to_string(file);
+    let value = read.with_context(|| format!("cannot read {file}, the value of {name}"))?;
+    Ok((name, value))
 }
 
 impl Up {
@@ -87,7 +93,8 @@ impl Up {
         };
         let manifest = Manifest::read(&from)?;
         let config = RuntimeConfig::read(self.runtime_config_file.as_deref())?;
-        let given: HashMap<_, _> = self.variables.into_iter().collect();
+        let given = self.variables.into_iter().map(read_value);
+        let given: HashMap<_, _> = given.collect::<Result<_>>()?;
         let resolver = Resolver::new(&manifest.variables, &given, Path::new(".env"))?;
         let state_dir = match self.state_dir {
             Some(folder) => PathBuf::from(folder),

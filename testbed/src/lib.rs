@@ -19,14 +19,19 @@ mod server;
 pub mod settings;
 pub mod tcp_proxy;
 
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-/// Returns the root of the repository.
+/// Returns the root of the repository, or the folder that `THOUGHT_DIARY_HOME` names: an installation
+/// has `spin.toml` and `migrations/` there.
 #[must_use]
 pub fn workspace() -> &'static Path {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.parent().unwrap_or(package)
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let compiled_in = || package.parent().unwrap_or(package).to_owned();
+        std::env::var_os("THOUGHT_DIARY_HOME").map_or_else(compiled_in, PathBuf::from)
+    });
+    &ROOT
 }
 
 /// Locks a mutex even when a thread has panicked while holding it: nothing here is left half-changed.

@@ -11,6 +11,12 @@ use url::Url;
 /// Prefix of the environment variable that sets a setting.
 pub const PREFIX: &str = "SPIN_VARIABLE_";
 
+/// `jwt_secret_key` of the service that the end-to-end tests call, so that they can forge tokens.
+pub const TEST_JWT_KEY: &str = "a key for tests, longer than thirty-two bytes";
+
+/// `sweep_token` of the service that the end-to-end tests call.
+pub const TEST_SWEEP_TOKEN: &str = "sweep-token-of-the-tests";
+
 /// One entry of `[variables]` in `spin.toml`.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Variable {

@@ -78,6 +78,7 @@ async fn delay_the_account_longer_each_time_and_at_most_until_the_window_ends(en
 
 #[apply(e2e_test!)]
 async fn do_not_prolong_a_delay(env: &TestEnv) {
+    env.without_proxy();
     let email = registered_email(env).await;
     let client = env.anonymous();
     guess(&client, &email, 5).await;
@@ -91,6 +92,7 @@ async fn do_not_prolong_a_delay(env: &TestEnv) {
 
 #[apply(e2e_test!)]
 async fn do_not_delay_a_network_that_has_a_session(env: &TestEnv) {
+    env.without_proxy();
     let email = registered_email(env).await;
     let home = env.anonymous();
     home.try_log_in(&email, PASSWORD).await.expect_status(200);

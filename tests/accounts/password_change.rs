@@ -54,6 +54,7 @@ async fn applies_the_rules_for_new_passwords_to_the_new_one_only(env: &TestEnv) 
 
 #[apply(e2e_test!)]
 async fn limits_attempts_like_logins(env: &TestEnv) {
+    env.without_proxy();
     let user = env.user().await;
     for _ in 0..5 {
         let wrong = change(&user, NEW_PASSWORD, NEW_PASSWORD).await;

@@ -54,6 +54,7 @@ fn expect_limited(response: Response, limit: i64, window: i64) {
 
 #[apply(e2e_test!)]
 async fn allow_exactly_5_of_40_concurrent_logins(env: &TestEnv) {
+    env.without_proxy();
     let user = env.user().await;
     let client = user.anonymous();
     let email = &user.session().email;
@@ -76,6 +77,7 @@ async fn allow_exactly_5_of_40_concurrent_logins(env: &TestEnv) {
 
 #[apply(e2e_test!)]
 async fn reject_the_fourth_registration_in_an_hour(env: &TestEnv) {
+    env.without_proxy();
     let client = env.anonymous();
     for _ in 0..3 {
         register(&client).await.expect_status(201);
@@ -89,6 +91,7 @@ async fn reject_the_fourth_registration_in_an_hour(env: &TestEnv) {
 
 #[apply(e2e_test!)]
 async fn are_reported_by_every_response_of_both_routes(env: &TestEnv) {
+    env.without_proxy();
     let client = env.anonymous();
     let email = unique_email();
     let check = |response: Response, limit: i64, remaining: i64, window: i64| {
@@ -129,6 +132,7 @@ async fn are_reported_by_every_response_of_both_routes(env: &TestEnv) {
 
 #[apply(e2e_test!)]
 async fn reject_the_right_password_as_well(env: &TestEnv) {
+    env.without_proxy();
     let user = env.user().await;
     let client = user.anonymous();
     use_up_logins(&client).await;
@@ -138,6 +142,7 @@ async fn reject_the_right_password_as_well(env: &TestEnv) {
 
 #[apply(e2e_test!)]
 async fn count_each_address_alone(env: &TestEnv) {
+    env.without_proxy();
     let client = env.anonymous();
     use_up_logins(&client).await;
     log_in(&client).await.expect_status(429);
@@ -147,6 +152,7 @@ async fn count_each_address_alone(env: &TestEnv) {
 /// One customer has a /64 network, and so 2^64 addresses to choose from.
 #[apply(e2e_test!)]
 async fn count_an_ipv6_network_as_one_address(env: &TestEnv) {
+    env.without_proxy();
     let network = format!("2001:db8:{:x}:{:x}", fastrand::u16(1..), fastrand::u16(1..));
     let mut client = env.anonymous();
     for host in 1..=5 {
@@ -160,6 +166,7 @@ async fn count_an_ipv6_network_as_one_address(env: &TestEnv) {
 /// A customer may have many /64 networks of one /48. Together they have eight times the attempts.
 #[apply(e2e_test!)]
 async fn count_an_ipv6_site_more_loosely(env: &TestEnv) {
+    env.without_proxy();
     let site = format!("2001:db8:{:x}", fastrand::u16(1..));
     let mut client = env.anonymous();
     for network in 1..=40 {
@@ -173,6 +180,7 @@ async fn count_an_ipv6_site_more_loosely(env: &TestEnv) {
 /// The trusted proxy appends to what the client has sent, whatever that is.
 #[apply(e2e_test!)]
 async fn count_the_same_address_for_any_forged_header(env: &TestEnv) {
+    env.without_proxy();
     let client = env.anonymous();
     let forged: [&[u8]; 5] = [
         b"",
@@ -195,6 +203,7 @@ async fn count_the_same_address_for_any_forged_header(env: &TestEnv) {
 
 #[apply(e2e_test!)]
 async fn count_only_the_address_that_the_trusted_proxy_appended(env: &TestEnv) {
+    env.without_proxy();
     let mut client = env.anonymous();
     let address = client.address.clone();
     for forged in 1..=5 {

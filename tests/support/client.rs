@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::env::SWEEP_TOKEN;
 use super::openapi::OpenApi;
+use super::own::skip;
 use super::request::Request;
 use super::response::Response;
 use super::unique::{unique_address, unique_email};
@@ -17,6 +18,15 @@ pub const PASSWORD: &str = "Passw0rd!";
 
 /// More than any call may take, even with the slowest model and a server down.
 const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Returns a builder of HTTP clients that also trust the certificate authority in the file that `E2E_CA` names.
+pub fn client_builder() -> reqwest::ClientBuilder {
+    let authority = std::env::var_os("E2E_CA").map(|path| {
+        let pem = std::fs::read(path).expect("E2E_CA names a file");
+        reqwest::Certificate::from_pem(&pem).expect("E2E_CA names a certificate")
+    });
+    testbed::api::client_builder().tls_certs_merge(authority)
+}
 
 /// A running service, as its clients see it.
 #[derive(Clone)]
@@ -29,7 +39,7 @@ pub struct Service {
 impl Service {
     /// Returns the service at `url`, for example `http://127.0.0.1:3000`.
     pub fn new(url: &str, openapi: Arc<OpenApi>) -> Self {
-        let http = testbed::api::client_builder()
+        let http = client_builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(TIMEOUT)
             .build()
@@ -41,9 +51,12 @@ impl Service {
         }
     }
 
-    /// Returns host and port.
+    /// Returns host and port, for connections without TLS.
     pub fn authority(&self) -> &str {
-        self.url.trim_start_matches("http://")
+        match self.url.strip_prefix("http://") {
+            Some(authority) => authority,
+            None => skip("a connection without TLS"),
+        }
     }
 
     /// Returns a client without a token, at an address of its own.

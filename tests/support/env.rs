@@ -1,35 +1,26 @@
 //! The servers and the instances of the service that the tests share.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
-use testbed::runtime::{App, Kind, Options};
-use testbed::settings::{database_host, redis_host};
+use testbed::runtime::Kind;
 use testbed::{migrate, postgres, redis};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
+use super::app::{fetch_document, owned, start_app, variables};
 use super::client::{Client, Service};
 use super::instance::Instance;
 use super::model_server::ModelServer;
 use super::openapi::OpenApi;
+use super::own::{Own, skip};
 use super::private_values;
 
-/// The key that all instances sign with, so that tests can forge tokens.
-pub const JWT_KEY: &str = "a key for tests, longer than thirty-two bytes";
-
-/// The token for the model's server.
-pub const MODEL_TOKEN: &str = "model-token-of-the-tests";
-
-/// The token for `POST /internal/sweep`.
-pub const SWEEP_TOKEN: &str = "sweep-token-of-the-tests";
-
-/// `github_timeout_ms` of all instances.
-const MODEL_TIMEOUT_MS: &str = "1500";
+pub use super::app::{JWT_KEY, MODEL_TOKEN, SWEEP_TOKEN};
 
 /// Settings by name.
 pub type Settings<'a> = &'a [(&'a str, &'a str)];
@@ -47,15 +38,20 @@ pub struct KillableServers {
     pub redis: redis::Server,
 }
 
-/// Everything that the tests share.
-pub struct TestEnv {
+/// The servers of the instances, and what starts these.
+struct Servers {
     folder: TempDir,
     runtime: Kind,
-    openapi: Arc<OpenApi>,
     postgres: postgres::Server,
     redis: redis::Server,
+}
+
+/// Everything that the tests share.
+pub struct TestEnv {
+    servers: Own<Servers>,
+    openapi: Arc<OpenApi>,
     /// The model's server of all instances.
-    pub model: ModelServer,
+    pub model: Own<ModelServer>,
     /// The instance of most tests: default limits, and one trusted proxy so that each client chooses its address. Its model
     /// must not fail, or the circuit would open for all of them.
     pub shared: Instance,
@@ -65,8 +61,37 @@ pub struct TestEnv {
 }
 
 impl TestEnv {
-    /// Starts the servers and the shared instance.
+    /// Starts the servers and the shared instance, or uses the service at the address in `E2E_URL`.
     pub async fn start() -> Result<Self> {
+        match std::env::var("E2E_URL") {
+            Ok(url) => Self::at(&url).await,
+            Err(_) => Self::start_servers().await,
+        }
+    }
+
+    /// Returns an environment whose shared instance runs elsewhere, behind a proxy. It has no limits on logins, and the
+    /// secrets that [`start_servers`](Self::start_servers) uses. Its servers are given where the tests may use them.
+    async fn at(url: &str) -> Result<Self> {
+        let openapi = Arc::new(OpenApi::new(fetch_document(url).await?));
+        let variable = |name| std::env::var(name).ok();
+        let servers = "servers of its own";
+        Ok(Self {
+            servers: Own::missing(servers),
+            model: Own::missing("a model of its own"),
+            shared: Instance {
+                service: Service::new(url, openapi.clone()),
+                app: Own::missing("the process of the service"),
+                database_url: Own::or_missing(variable("E2E_DATABASE_URL"), servers),
+                redis_url: Own::or_missing(variable("E2E_REDIS_URL"), servers),
+            },
+            openapi,
+            second: OnceCell::new(),
+            misbehaving_model: OnceCell::new(),
+            killable: OnceCell::new(),
+        })
+    }
+
+    async fn start_servers() -> Result<Self> {
         let runtime = match std::env::var("E2E_RUNTIME") {
             Ok(runtime) => runtime.parse().context("E2E_RUNTIME")?,
             Err(_) => Kind::Embedded,
@@ -91,23 +116,39 @@ impl TestEnv {
         .await?;
         let openapi = Arc::new(OpenApi::new(fetch_document(app.url()).await?));
         let service = Service::new(app.url(), openapi.clone());
-        Ok(Self {
+        let servers = Servers {
             folder,
             runtime,
-            openapi,
             postgres,
             redis,
-            model,
+        };
+        Ok(Self {
+            servers: servers.into(),
+            openapi,
+            model: model.into(),
             shared: Instance {
                 service,
-                app,
-                database_url,
-                redis_url,
+                app: app.into(),
+                database_url: database_url.into(),
+                redis_url: redis_url.into(),
             },
             second: OnceCell::new(),
             misbehaving_model: OnceCell::new(),
             killable: OnceCell::new(),
         })
+    }
+
+    /// Skips the test where a proxy is between the tests and the service: it replaces forwarded headers, refuses some
+    /// requests itself, and has one address for all clients.
+    pub fn without_proxy(&self) {
+        if self.is_elsewhere() {
+            skip("no proxy in front of the service");
+        }
+    }
+
+    /// Returns true if the service runs elsewhere, at a given address.
+    pub fn is_elsewhere(&self) -> bool {
+        self.servers.get().is_none()
     }
 
     /// Returns an anonymous client of the shared instance.
@@ -152,7 +193,7 @@ impl TestEnv {
     }
 
     async fn start_killable_servers(&self) -> Result<KillableServers> {
-        let folder = self.folder.path().join("killable");
+        let folder = self.servers.folder.path().join("killable");
         let postgres_folder = folder.join("postgres");
         let postgres = postgres::Server::start(&postgres_folder);
         let redis_folder = folder.join("redis");
@@ -220,25 +261,25 @@ impl TestEnv {
         let mut variables = variables.expect("the servers have URLs");
         variables.extend(owned(settings));
         let environment = owned(environment).collect();
-        let app = start_app(self.runtime, state_dir, variables, environment).await;
+        let app = start_app(self.servers.runtime, state_dir, variables, environment).await;
         let app = app.expect("the service starts");
         Instance {
             service: Service::new(app.url(), self.openapi.clone()),
-            app,
-            database_url: database_url.to_owned(),
-            redis_url: redis_url.to_owned(),
+            app: app.into(),
+            database_url: database_url.to_owned().into(),
+            redis_url: redis_url.to_owned().into(),
         }
     }
 
     /// Creates a folder that no other test uses.
     pub fn new_folder(&self) -> PathBuf {
-        let folder = TempDir::new_in(self.folder.path());
+        let folder = TempDir::new_in(self.servers.folder.path());
         folder.expect("a folder is created").keep()
     }
 
     /// Returns true if the instances run on Spin, which exports traces.
     pub fn runs_on_spin(&self) -> bool {
-        self.runtime == Kind::Spin
+        self.servers.runtime == Kind::Spin
     }
 
     /// Starts a Redis that no other test uses.
@@ -251,7 +292,7 @@ impl TestEnv {
     pub async fn new_database(&self) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!("own{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let url = self.postgres.create_database(&name).await;
+        let url = self.servers.postgres.create_database(&name).await;
         url.expect("Postgres creates a database")
     }
 
@@ -267,17 +308,17 @@ impl TestEnv {
         static NEXT: AtomicU8 = AtomicU8::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         assert_ne!(number, 0, "all Redis databases are in use");
-        self.redis.url(number)
+        self.servers.redis.url(number)
     }
 
     /// Returns the address of the shared Postgres.
     pub fn postgres_address(&self) -> SocketAddr {
-        self.postgres.address()
+        self.servers.postgres.address()
     }
 
     /// Returns the address of the shared Redis.
     pub fn redis_address(&self) -> SocketAddr {
-        self.redis.address()
+        self.servers.redis.address()
     }
 
     /// Returns the OpenAPI document that the service serves.
@@ -287,6 +328,9 @@ impl TestEnv {
 
     /// Stops everything that was started.
     pub async fn stop(&self) {
+        let Some(servers) = self.servers.get() else {
+            return;
+        };
         let instances = [
             Some(&self.shared),
             self.second.get(),
@@ -306,61 +350,11 @@ impl TestEnv {
             killable.postgres.kill();
             killable.redis.kill();
         }
-        self.postgres.kill();
-        self.redis.kill();
-        if let Err(error) = std::fs::remove_dir_all(self.folder.path()) {
-            eprintln!("cannot remove {}: {error}", self.folder.path().display());
+        servers.postgres.kill();
+        servers.redis.kill();
+        let folder = servers.folder.path();
+        if let Err(error) = std::fs::remove_dir_all(folder) {
+            eprintln!("cannot remove {}: {error}", folder.display());
         }
     }
-}
-
-fn owned(pairs: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
-    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    pairs.iter().map(owned)
-}
-
-fn variables(
-    database_url: &str,
-    redis_url: &str,
-    model_host: &str,
-) -> Result<BTreeMap<String, String>> {
-    let settings = [
-        ("database_url", database_url),
-        ("redis_url", redis_url),
-        ("database_host", &database_host(database_url)?),
-        ("redis_host", &redis_host(redis_url)?),
-        ("jwt_secret_key", JWT_KEY),
-        ("github_models_host", model_host),
-        ("github_token", MODEL_TOKEN),
-        ("github_timeout_ms", MODEL_TIMEOUT_MS),
-        ("sweep_token", SWEEP_TOKEN),
-        ("trusted_proxy_hops", "1"),
-        // No test reaches these by accident, and every write and call is counted.
-        ("write_limit", "100000/1m"),
-        ("model_limit", "100000/1d"),
-    ];
-    Ok(owned(&settings).collect())
-}
-
-async fn start_app(
-    runtime: Kind,
-    state_dir: PathBuf,
-    variables: BTreeMap<String, String>,
-    environment: BTreeMap<String, String>,
-) -> Result<App> {
-    let options = Options {
-        manifest: testbed::workspace().join("spin.toml"),
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        variables,
-        environment,
-        state_dir,
-        inherit_output: false,
-    };
-    App::start(runtime, options).await
-}
-
-async fn fetch_document(url: &str) -> Result<serde_json::Value> {
-    let client = testbed::api::client_builder().build()?;
-    let response = client.get(format!("{url}/openapi.json")).send().await?;
-    Ok(serde_json::from_slice(&response.bytes().await?)?)
 }

@@ -9,6 +9,7 @@ use testbed::runtime::App;
 
 use super::client::{Client, Service};
 use super::database::Database;
+use super::own::Own;
 use super::private_values;
 
 /// How long a log line may take from the component to the test on a busy machine.
@@ -39,16 +40,18 @@ pub struct Instance {
     /// Sends requests to the instance.
     pub service: Service,
     /// The process.
-    pub app: App,
+    pub app: Own<App>,
     /// The URL of its database.
-    pub database_url: String,
+    pub database_url: Own<String>,
     /// The URL of its Redis database.
-    pub redis_url: String,
+    pub redis_url: Own<String>,
 }
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        private_values::keep_log(self.app.log());
+        if let Some(app) = self.app.get() {
+            private_values::keep_log(app.log());
+        }
     }
 }
 

@@ -1,6 +1,13 @@
 //! What the tests use of the repository besides the running service.
 
+use std::path::PathBuf;
+
 pub use testbed::{migrate, seed};
+
+/// Returns the path of a file or folder, which is relative to the root of the repository.
+pub fn path(relative: &str) -> PathBuf {
+    testbed::workspace().join(relative)
+}
 
 /// Returns the text of a file, whose path is relative to the root of the repository.
 pub fn read_file(path: &str) -> String {

@@ -82,6 +82,7 @@ async fn have_a_different_request_id_each_time(env: &TestEnv) {
 
 #[apply(e2e_test!)]
 async fn are_strict_when_a_trusted_proxy_received_tls(env: &TestEnv) {
+    env.without_proxy();
     let anonymous = env.anonymous();
     for path in ["/health", "/diaries", "/auth/me"] {
         let request = || anonymous.request(Method::GET, path);

@@ -99,7 +99,7 @@ async fn keeps_private_values_out_of_the_log(env: &TestEnv) {
     let log = instance.wait_for_log(&["model", &request_id]).await;
     for value in private
         .iter()
-        .chain([&instance.database_url, &instance.redis_url])
+        .chain([&*instance.database_url, &*instance.redis_url])
     {
         let line = log.lines().find(|line| line.contains(value.as_str()));
         assert_eq!(line, None, "{value}");
@@ -176,7 +176,7 @@ async fn keeps_diary_text_out_of_logs_traces_and_redis_in_every_failure(env: &Te
         .start_instance_with(&proxied.0, &proxied.1, VERBOSE, &environment)
         .await;
     // The test itself bypasses the proxies.
-    (instance.database_url, instance.redis_url) = (database_url, redis_url);
+    (instance.database_url, instance.redis_url) = (database_url.into(), redis_url.into());
     let word = cause_failures(env, &instance, &to_postgres, &to_redis).await;
 
     let last = unique_word("last");

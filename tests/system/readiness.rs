@@ -36,20 +36,6 @@ async fn is_unavailable_until_every_migration_was_applied(env: &TestEnv) {
     assert_ready(&instance, 200, READY).await;
 }
 
-/// During an update, a newer version has already migrated the database.
-#[apply(e2e_test!)]
-async fn accepts_a_newer_schema(env: &TestEnv) {
-    let instance = env.start_instance(&[]).await;
-    let database = instance.database().await;
-    database
-        .batch(
-            "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
-            select max(version) + 1, 'newer', true, '', 0 from _sqlx_migrations",
-        )
-        .await;
-    assert_ready(&instance, 200, READY).await;
-}
-
 /// A full or read-only Redis still answers PING.
 #[apply(e2e_test!)]
 async fn is_degraded_while_redis_cannot_be_written(env: &TestEnv) {

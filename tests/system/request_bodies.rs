@@ -278,6 +278,7 @@ async fn are_accepted_in_every_spelling_of_the_media_type(env: &TestEnv) {
 
 #[apply(e2e_test!)]
 async fn are_accepted_up_to_64_kib(env: &TestEnv) {
+    env.without_proxy();
     const LIMIT: usize = 64 * 1024;
     let user = env.user().await;
     let padded = |length: usize| format!("{VALID}{}", " ".repeat(length - VALID.len()));

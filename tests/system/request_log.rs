@@ -172,7 +172,7 @@ async fn options_in_the_database_url_keep_the_statement_timeout(env: &TestEnv) {
     let with_options = format!("{url}?options=-c%20application_name%3Dkept");
     let redis_url = env.new_redis_database();
     let mut instance = env.start_instance_on(&with_options, &redis_url, &[]).await;
-    instance.database_url = url;
+    instance.database_url = url.into();
     let user = instance.user().await;
     let entry = user.create_entry("A lovely day at the lake.").await;
     let (blocker, observer) = (instance.database().await, instance.database().await);

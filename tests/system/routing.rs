@@ -12,6 +12,7 @@ use crate::support::unique::unique_email;
 
 #[apply(e2e_test!)]
 async fn responds_404_to_an_unknown_path(env: &TestEnv) {
+    env.without_proxy();
     let user = env.user().await;
     let paths = [
         "/",

@@ -48,7 +48,6 @@ enum Command {
     Generate(generate::Args),
     Push(push::Args),
     Doctor(doctor::Args),
-    TestDeploy(test_deploy::Args),
 }
 
 async fn run(command: Command) -> Result<()> {
@@ -64,7 +63,6 @@ async fn run(command: Command) -> Result<()> {
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Push(arguments) => push::run(&arguments).await,
         Command::Doctor(arguments) => doctor::run(&arguments).await,
-        Command::TestDeploy(arguments) => test_deploy::run(&arguments).await,
     }
 }
 

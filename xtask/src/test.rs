@@ -7,9 +7,9 @@ use testbed::runtime::Kind;
 use testbed::{cargo, postgres, redis};
 
 use crate::shutdown::unless_stopped;
-use crate::{build, test_contract};
+use crate::{build, test_contract, test_deploy};
 
-/// Run all tests but the fault tests: unit tests, those of the host, and the end-to-end tests
+/// Run all tests but those of faults and deployments: unit tests, those of the host, and the end-to-end tests
 ///
 /// Starts a temporary Postgres and Redis. Exits non-zero when a test fails.
 ///
@@ -17,8 +17,10 @@ use crate::{build, test_contract};
 ///   cargo xtask test
 ///   cargo xtask test login              only tests with `login` in their name
 ///   cargo xtask test --runtime spin     the end-to-end tests on the spin on the PATH
+///   cargo xtask test --url https://diary.test     the end-to-end tests that can run on a service elsewhere
 ///   cargo xtask test faults             only the fault tests, see `cargo xtask test faults --help`
 ///   cargo xtask test contract           only generated requests, see `cargo xtask test contract --help`
+///   cargo xtask test deploy             only the tests of deploy/, see `cargo xtask test deploy --help`
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -30,6 +32,14 @@ pub struct Args {
     command: Option<Command>,
     #[command(flatten)]
     selection: Selection,
+    /// Run the end-to-end tests on the service at this address, behind a proxy
+    ///
+    /// Starts no servers. Tests that need their own are skipped. The service must have the settings `register_limit` and
+    /// `login_limit` off, and the secrets TEST_JWT_KEY and TEST_SWEEP_TOKEN of testbed/src/settings.rs. The environment
+    /// can name a certificate authority to trust (E2E_CA, a file), and the service's servers (E2E_DATABASE_URL,
+    /// E2E_REDIS_URL). Never use the address of a service with users.
+    #[arg(long, conflicts_with = "runtime")]
+    url: Option<String>,
 }
 
 #[derive(clap::Subcommand)]
@@ -48,6 +58,7 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Faults(Selection),
     Contract(test_contract::Args),
+    Deploy(test_deploy::Args),
 }
 
 /// The tests to run, and the runtime to run them on.
@@ -61,11 +72,29 @@ struct Selection {
 }
 
 pub async fn run(arguments: &Args) -> Result<()> {
-    match &arguments.command {
-        None => unless_stopped(test(&arguments.selection)).await,
-        Some(Command::Faults(selection)) => unless_stopped(test_faults(selection)).await,
-        Some(Command::Contract(arguments)) => unless_stopped(test_contract::run(arguments)).await,
+    match (&arguments.command, &arguments.url) {
+        (Some(Command::Faults(selection)), _) => unless_stopped(test_faults(selection)).await,
+        (Some(Command::Contract(arguments)), _) => {
+            unless_stopped(test_contract::run(arguments)).await
+        }
+        (Some(Command::Deploy(arguments)), _) => test_deploy::run(arguments).await,
+        (None, Some(url)) => unless_stopped(test_url(url, &arguments.selection)).await,
+        (None, None) => unless_stopped(test(&arguments.selection)).await,
     }
+}
+
+/// Runs the end-to-end tests on a service elsewhere.
+async fn test_url(url: &str, arguments: &Selection) -> Result<()> {
+    let mut passed = true;
+    for filter in filters(arguments) {
+        let mut command = cargo::command();
+        command
+            .args(["test", "--workspace", "--test", "e2e", "--", "--ignored"])
+            .args(filter)
+            .env("E2E_URL", url);
+        passed &= succeeds(command).await?;
+    }
+    conclude(passed)
 }
 
 /// Runs the fault tests, which start their own servers.

@@ -1,53 +1,80 @@
-//! `cargo xtask test-deploy`: tests everything in deploy/ as far as this machine can run it.
+//! `cargo xtask test deploy`: tests everything in deploy/ as far as this machine can run it.
 
+mod compose;
+mod container;
 mod files;
 mod kubernetes;
+mod load;
+mod nginx;
 mod registry;
 mod report;
 mod server;
+mod upgrade;
 
 use anyhow::{Result, ensure};
+use clap::ValueEnum;
 use testbed::progress::Progress;
 
 use crate::build;
 use crate::shutdown::unless_stopped;
 use report::Summary;
 
-/// Test the deployments: manifests, scripts, units, proxies, the registry, and a server
+/// Run the tests of deploy/: manifests, images, proxies, the registry, and whole deployments
 ///
-/// The server test installs a release on a real systemd in a container, stores an entry over HTTPS,
-/// restarts, kills and reboots. It needs root and Debian's packages mmdebstrap and systemd-container.
-/// A test whose programs are missing is skipped, with their names.
+/// What a part needs and this machine does not have is named, and the part is skipped.
+/// Exits non-zero when a part fails.
 ///
 /// Examples:
-///   cargo xtask test-deploy
-///   cargo xtask test-deploy kubernetes registry
+///   cargo xtask test deploy
+///   cargo xtask test deploy kubernetes files registry     needs no root, takes a minute
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Tests to run [default: all]
-    #[arg(value_parser = ["kubernetes", "files", "registry", "server"])]
-    tests: Vec<String>,
+    /// Parts to run [default: all]
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The manifests: schemas, the operator's custom resources, and the rules of its webhooks
+    Kubernetes,
+    /// Scripts, units, the image's Dockerfile, the Compose file, and the files of the proxies
+    Files,
+    /// A push to a real registry, signed with cosign, and its start by Spin
+    Registry,
+    /// Old, new and old instances behind nginx, replaced while clients write
+    Upgrade,
+    /// The Compose deployment in Docker: the end-to-end tests through its proxy, a backup, a rollback
+    Compose,
+    /// An installation on a real systemd in a container, with certificates of a real ACME server
+    Server,
 }
 
 pub async fn run(arguments: &Args) -> Result<()> {
-    let is_chosen =
-        |name: &str| arguments.tests.is_empty() || arguments.tests.iter().any(|test| test == name);
+    let is_chosen = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
     let mut summary = Summary::default();
-    if is_chosen("kubernetes") {
+    if is_chosen(Part::Kubernetes) {
         kubernetes::run(&mut summary);
     }
-    if is_chosen("files") {
+    if is_chosen(Part::Files) {
         files::run(&mut summary)?;
     }
     let progress = Progress::new();
-    if is_chosen("registry") || is_chosen("server") {
+    let parts = [Part::Registry, Part::Upgrade, Part::Compose, Part::Server];
+    if parts.into_iter().any(is_chosen) {
         unless_stopped(build::components(&progress)).await?;
     }
-    if is_chosen("registry") {
+    if is_chosen(Part::Registry) {
         unless_stopped(registry::run(&mut summary)).await?;
     }
-    if is_chosen("server") {
+    if is_chosen(Part::Upgrade) {
+        unless_stopped(upgrade::run(&mut summary, &progress)).await?;
+    }
+    if is_chosen(Part::Compose) {
+        unless_stopped(compose::run(&mut summary, &progress)).await?;
+    }
+    if is_chosen(Part::Server) {
         unless_stopped(server::run(&mut summary, &progress)).await?;
     }
     let Summary {

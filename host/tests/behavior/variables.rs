@@ -30,3 +30,17 @@ fn a_component_reads_only_its_own_variables() {
         assert!(error.starts_with("Error::Undefined("), "{error}");
     }
 }
+
+#[test]
+fn a_value_is_read_from_the_file_after_an_at_sign() {
+    let start = Start::probe().file("secret", "line one\nline two\n");
+    let runtime = start.variable("greeting", "@secret").serve();
+    let value = runtime.get("/variable?name=greeting").json();
+    assert_eq!(value, json!({ "value": "line one\nline two\n, world" }));
+}
+
+#[test]
+fn names_the_file_of_a_value_that_is_missing() {
+    let error = Start::probe().variable("greeting", "@nowhere").fail();
+    assert!(error.contains("nowhere"), "{error}");
+}

@@ -1,11 +1,12 @@
 //! Scripts, units, the image's Dockerfile, the Compose file, and the proxies' files.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use super::nginx::{Ports, Site, free_port};
 use super::report::{Summary, output, output_of};
 
 /// `systemd-analyze security`: 0 is best, 10 is worst.
@@ -19,13 +20,25 @@ pub fn run(summary: &mut Summary) -> Result<()> {
     summary.run("image: hadolint", &["hadolint"], || {
         output("hadolint", &["deploy/compose/Dockerfile"]).map(drop)
     });
-    summary.run("compose: docker compose config", &["docker"], compose);
+    let name = "compose: docker compose config";
+    if output("docker", &["compose", "version"]).is_ok() {
+        summary.add(name, compose());
+    } else {
+        summary.skip(name, "install Docker Compose");
+    }
     summary.run(
         "units: systemd-analyze security",
         &["systemd-analyze"],
         units,
     );
-    summary.run("proxy: nginx -t", &["nginx", "openssl"], nginx);
+    summary.run("proxy: nginx -t", &["nginx", "openssl"], || {
+        Site::new(&Ports {
+            http: free_port()?,
+            https: free_port()?,
+            instances: [3000, 3001],
+        })?
+        .check()
+    });
     summary.run("proxy: caddy validate", &["caddy"], || {
         let mut command = Command::new("caddy");
         command.args([
@@ -88,13 +101,19 @@ fn units() -> Result<()> {
             "systemd-analyze",
             &["security", "--offline=true", "--no-pager", &unit],
         )?;
-        let exposure =
-            exposure(&report).with_context(|| format!("{unit}: no exposure level in\n{report}"))?;
-        ensure!(
-            exposure < MAX_EXPOSURE,
-            "{unit} has the exposure level {exposure}, {MAX_EXPOSURE} or more"
-        );
+        ensure_sandboxed(&unit, &report)?;
     }
+    Ok(())
+}
+
+/// Checks the exposure level in what `systemd-analyze security` printed for a unit.
+pub fn ensure_sandboxed(unit: &str, report: &str) -> Result<()> {
+    let exposure =
+        exposure(report).with_context(|| format!("{unit}: no exposure level in\n{report}"))?;
+    ensure!(
+        exposure < MAX_EXPOSURE,
+        "{unit} has the exposure level {exposure}, {MAX_EXPOSURE} or more"
+    );
     Ok(())
 }
 
@@ -105,50 +124,6 @@ fn exposure(report: &str) -> Option<f64> {
         .1
         .split_once(": ")?;
     level.split_whitespace().next()?.parse().ok()
-}
-
-/// Checks the site inside a minimal configuration, with a certificate of its own.
-fn nginx() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let live = folder.path().join("live/localhost");
-    fs::create_dir_all(&live)?;
-    let mut certificate = Command::new("openssl");
-    certificate.args([
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "1",
-        "-subj",
-        "/CN=localhost",
-    ]);
-    certificate
-        .arg("-keyout")
-        .arg(live.join("privkey.pem"))
-        .arg("-out")
-        .arg(live.join("fullchain.pem"));
-    output_of(&mut certificate)?;
-
-    let site = fs::read_to_string(testbed::workspace().join("deploy/proxy/nginx.conf"))?;
-    let site = site
-        .replace("DOMAIN", "localhost")
-        .replace("/etc/letsencrypt", &path(folder.path()));
-    fs::write(folder.path().join("site.conf"), site)?;
-    let main = folder.path().join("nginx.conf");
-    let folder = path(folder.path());
-    fs::write(
-        &main,
-        format!(
-            "pid {folder}/pid; error_log {folder}/error.log; events {{}} http {{ access_log off; include {folder}/site.conf; }}"
-        ),
-    )?;
-    output("nginx", &["-t", "-c", &path(&main)]).map(drop)
-}
-
-fn path(path: &Path) -> String {
-    path.display().to_string()
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! The Kubernetes manifests: they build, fit the API's schemas, and keep the Spin operator's rules.
 
+use std::ffi::OsStr;
 use std::io::Write;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::report::{Summary, output};
+use super::report::{Summary, output, output_of};
 
+/// Names a folder with the operator's CRDs.
+const CRDS: &str = "SPIN_OPERATOR_CRDS";
 const FOLDERS: [&str; 4] = [
     "development",
     "development/migrate",
@@ -33,13 +37,60 @@ pub fn run(summary: &mut Summary) {
             || validate(&build(folder)?),
         );
     }
+    summary.run(
+        "kubernetes keda: replaces the autoscaler",
+        &["kustomize"],
+        check_keda,
+    );
+    let name = "kubernetes: fits the operator's custom resource definitions";
+    // Their file belongs to a release of the operator, so it is not in this repository.
+    let Some(crds) = std::env::var_os(CRDS) else {
+        return summary.skip(
+            name,
+            &format!("name the folder of the spin-operator's CRDs in {CRDS}"),
+        );
+    };
+    let modules = "import jsonschema, yaml";
+    if output("python3", &["-c", modules]).is_err() {
+        return summary.skip(name, "install Python's packages jsonschema and PyYAML");
+    }
+    summary.run(name, &["kustomize"], || {
+        for folder in ["development", "production"] {
+            validate_custom(&build(folder)?, &crds)?;
+        }
+        Ok(())
+    });
+}
+
+/// Adds the component to the production overlay.
+fn check_keda() -> Result<()> {
+    let folder = "target/test-deploy/keda";
+    let path = testbed::workspace().join(folder);
+    std::fs::create_dir_all(&path)?;
+    std::fs::write(
+        path.join("kustomization.yaml"),
+        "resources: [../../../deploy/kubernetes/overlays/production]\n\
+        components: [../../../deploy/kubernetes/components/keda]\n",
+    )?;
+    let documents = build_folder(folder)?;
+    let has = |kind: &str| {
+        let line = format!("\nkind: {kind}\n");
+        documents.iter().any(|document| document.contains(&line))
+    };
+    ensure!(has("ScaledObject"), "there is no ScaledObject");
+    ensure!(
+        !has("HorizontalPodAutoscaler"),
+        "the HorizontalPodAutoscaler is still there"
+    );
+    Ok(())
 }
 
 fn build(folder: &str) -> Result<Vec<String>> {
-    let built = output(
-        "kustomize",
-        &["build", &format!("deploy/kubernetes/overlays/{folder}")],
-    )?;
+    build_folder(&format!("deploy/kubernetes/overlays/{folder}"))
+}
+
+fn build_folder(folder: &str) -> Result<Vec<String>> {
+    let built = output("kustomize", &["build", folder])?;
     Ok(built
         .split("\n---\n")
         .map(|document| format!("{document}\n"))
@@ -57,6 +108,20 @@ fn validate(documents: &[String]) -> Result<()> {
     }
     let path = file.path().to_string_lossy();
     output("kubernetes-validate", &["--strict", &path]).map(drop)
+}
+
+/// Validates the operator's own kinds by the CRDs of its release, from which unknown fields are taken out otherwise.
+fn validate_custom(documents: &[String], crds: &OsStr) -> Result<()> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    for document in documents {
+        write!(file, "---\n{document}")?;
+    }
+    let mut python = Command::new("python3");
+    python
+        .args(["-c", include_str!("crd.py")])
+        .arg(crds)
+        .arg(file.path());
+    output_of(&mut python).map(drop)
 }
 
 /// Checks what the operator's admission webhooks would refuse, and what it needs beyond them.

@@ -15,16 +15,25 @@ pub struct Summary {
 impl Summary {
     /// Runs a test, unless one of the programs that it needs is missing.
     pub fn run(&mut self, name: &str, programs: &[&str], test: impl FnOnce() -> Result<()>) {
-        let missing: Vec<_> = programs
-            .iter()
-            .filter(|program| which::which(program).is_err())
-            .copied()
-            .collect();
-        if !missing.is_empty() {
-            self.skipped += 1;
-            return println!("skip {name}: install {}", missing.join(", "));
+        if self.has_programs(name, programs) {
+            self.add(name, test());
         }
-        self.add(name, test());
+    }
+
+    /// Returns whether all programs that a test needs are installed, and skips it otherwise.
+    pub fn has_programs(&mut self, name: &str, programs: &[&str]) -> bool {
+        let mut missing = programs.to_vec();
+        missing.retain(|program| which::which(program).is_err());
+        if !missing.is_empty() {
+            self.skip(name, &format!("install {}", missing.join(", ")));
+        }
+        missing.is_empty()
+    }
+
+    /// Counts and prints a test that cannot run, and what to do.
+    pub fn skip(&mut self, name: &str, advice: &str) {
+        self.skipped += 1;
+        println!("skip {name}: {advice}");
     }
 
     /// Counts and prints a result.

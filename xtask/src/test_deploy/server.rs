@@ -1,54 +1,98 @@
-//! A release installed on a server: a real systemd of Debian 13 in a container.
+//! A release installed on a server: a real systemd of Debian 13 in a container, and a real ACME server.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use testbed::cargo;
-use testbed::process::{ChildProcess, Signal};
-use testbed::progress::Progress;
+use testbed::progress::{Progress, Step};
+use testbed::runtime::Kind;
 use tokio::task::spawn_blocking;
 
+use super::container::Server;
+use super::files::ensure_sandboxed;
 use super::report::{Summary, output, output_of};
 
-/// What the installation needs, so that it needs no network.
-const PACKAGES: &str = "ca-certificates,caddy,curl,dbus,iproute2,openssl,postgresql,redis-server,systemd,systemd-sysv,ufw";
-const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
+/// What the installation needs, so that it needs no network, and the ACME server Pebble.
+const PACKAGES: &str = "ca-certificates,caddy,certbot,curl,dbus,iproute2,nginx,openssl,pebble,postgresql,procps,redis-server,systemd,systemd-sysv,ufw";
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
-const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Registers, logs in, and defines `post`, which prints the status of storing an entry.
+/// Starts Pebble, which validates domains by HTTP as a public certificate authority does. The machine trusts its API;
+/// /root/acme.pem is the root of the certificates that it issues, a new one at each start.
+const START_PEBBLE: &str = r#"
+    grep -q diary.test /etc/hosts || echo '127.0.0.1 diary.test' >> /etc/hosts
+    mkdir -p /root/pebble && cd /root/pebble
+    if [ ! -e key.pem ]; then
+        openssl req -x509 -newkey rsa:2048 -nodes -days 3 -subj /CN=pebble -addext subjectAltName=DNS:localhost             -keyout key.pem -out /usr/local/share/ca-certificates/pebble.crt 2> /dev/null
+        update-ca-certificates > /dev/null 2>&1
+    fi
+    cat > config.json <<'JSON'
+{"pebble": {"listenAddress": "127.0.0.1:14000", "managementListenAddress": "127.0.0.1:15000",
+  "certificate": "/usr/local/share/ca-certificates/pebble.crt", "privateKey": "/root/pebble/key.pem",
+  "httpPort": 80, "tlsPort": 443, "ocspResponderURL": "", "externalAccountBindingRequired": false}}
+JSON
+    systemd-run --quiet --unit=pebble --setenv=PEBBLE_VA_NOSLEEP=1 pebble -config /root/pebble/config.json
+    curl -s --retry 20 --retry-delay 1 --retry-all-errors https://localhost:15000/roots/0 > /root/acme.pem
+    openssl x509 -in /root/acme.pem -noout
+"#;
+
+/// Registers and logs in once, and defines `post`, which prints the status of storing an entry.
 const CLIENT: &str = r#"
-    api=https://localhost json='content-type: application/json'
+    api=https://diary.test json='content-type: application/json'
+    curl() { command curl --silent --cacert /root/acme.pem "$@"; }
     account='{"email":"server@example.com","password":"Passw0rd!"}'
-    curl -sk -o /dev/null "$api/auth/register" -H "$json" -d "$account"
-    token=$(curl -sk "$api/auth/login" -H "$json" -d "$account" | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
-    post() { curl -sk -o /dev/null -w '%{http_code}\n' "$api/diaries" -H "$json" -H "authorization: Bearer $token" \
+    if [ ! -s /root/token ]; then
+        curl -o /dev/null "$api/auth/register" -H "$json" -d "$account"
+        curl "$api/auth/login" -H "$json" -d "$account" | sed 's/.*"access_token":"\([^"]*\)".*/\1/' > /root/token
+    fi
+    token=$(cat /root/token)
+    post() { curl -o /dev/null -w '%{http_code}\n' "$api/diaries" -H "$json" -H "authorization: Bearer $token" \
         -d '{"content":"What a wonderful morning."}'; }
-    total() { curl -sk "$api/diaries/stats" -H "authorization: Bearer $token" | sed 's/.*"total_entries":\([0-9]*\).*/\1/'; }
+    total() { curl "$api/diaries/stats" -H "authorization: Bearer $token" | sed 's/.*"total_entries":\([0-9]*\).*/\1/'; }
 "#;
 
 /// Stores entries without a pause until /tmp/stop exists, and prints the statuses and the stored total.
 const LOAD: &str = r#"
     rm -f /tmp/stop /tmp/statuses
+    before=$(total)
     while [ ! -e /tmp/stop ]; do post; done > /tmp/statuses
-    echo "$(grep -c '^201$' /tmp/statuses) $(grep -vc '^201$' /tmp/statuses) $(total)"
+    echo "$(grep -c '^201$' /tmp/statuses) $(grep -vc '^201$' /tmp/statuses) $(($(total) - before))"
+"#;
+
+/// Prints: the status of plain HTTP; the number of HSTS headers; the status of a header that is not UTF-8; the status of a
+/// body over the service's limit, and whether the service sent it; that of a body over the proxy's limit, and as an import,
+/// without a token; and that of the sixth failed login, each of which names another address in X-Forwarded-For.
+const PROXY_CHECKS: &str = r#"
+    status() { curl -D /tmp/head -o /tmp/body -w '%{http_code}' "$@"; }
+    curl() { command curl --silent --cacert /root/acme.pem "$@"; }
+    http=$(status http://diary.test/health)
+    hsts=$(curl -D - -o /dev/null https://diary.test/health | grep -ci '^strict-transport-security:')
+    invalid=$(status https://diary.test/health -H "user-agent: $(printf '\377')")
+    upload() { head -c "$1" /dev/zero > /tmp/upload
+        status "https://diary.test$2" -H 'content-type: application/json' --data-binary @/tmp/upload; }
+    medium=$(upload 131072 /auth/login)
+    own=$(grep -ci '^x-request-id:' /tmp/head)
+    sizes="$medium $own $(upload 200000 /auth/login) $(upload 200000 /diaries/import)"
+    REDISCLI_AUTH=$(cat /etc/thought-diary/credentials/redis_password) redis-cli flushall > /dev/null
+    for n in 1 2 3 4 5 6; do
+        login=$(status https://diary.test/auth/login -H 'content-type: application/json' -H "x-forwarded-for: 192.0.2.$n" \
+            -d '{"email":"nobody'$n'@example.com","password":"Passw0rd!"}')
+    done
+    echo "$http $hsts $invalid $sizes $login"
 "#;
 
 pub async fn run(summary: &mut Summary, progress: &Progress) -> Result<()> {
-    let name = "server: install, store over HTTPS, restart, kill, reboot, uninstall";
+    let name = "server: install, store over HTTPS, restart, kill, reboot, uninstall; with Caddy and with nginx";
     let programs = ["mmdebstrap", "systemd-nspawn", "nsenter", "strip"];
-    let missing: Vec<_> = programs
-        .into_iter()
-        .filter(|program| which::which(program).is_err())
-        .collect();
-    if !missing.is_empty() || output("id", &["-u"])?.trim() != "0" {
-        summary.skipped += 1;
-        println!("skip {name}: run it as root, with {}", programs.join(", "));
+    if !summary.has_programs(name, &programs) {
+        return Ok(());
+    }
+    if output("id", &["-u"])?.trim() != "0" {
+        summary.skip(name, "run it as root");
         return Ok(());
     }
     let host = cargo::host(progress).await?;
@@ -65,40 +109,45 @@ fn test(host: &Path, progress: &Progress) -> Result<()> {
     let step = progress.step("Testing a server");
     step.announce();
     let server = Server::boot(&root)?;
-    step.message("installing");
-    let install = "/root/release/deploy/systemd/install.sh localhost caddy";
+    step.message("installing with Caddy");
+    // The packages of both proxies are installed, and each wants port 80.
+    server.run("systemctl disable --quiet --now caddy nginx")?;
+    server.run(START_PEBBLE)?;
+    let install = "ACME_CA=https://localhost:14000/dir /root/release/deploy/systemd/install.sh diary.test caddy";
     server.run(install)?;
-    server.wait_until_ready()?;
-
-    step.message("restarting both instances under load");
-    let load = server.start(&format!("{CLIENT}{LOAD}"))?;
-    server.run("sleep 2; DRAIN_SECONDS=3 thought-diary-restart; sleep 1; touch /tmp/stop")?;
-    let printed = load.wait_with_output()?.stdout;
-    let printed = String::from_utf8_lossy(&printed).trim().to_owned();
-    let [stored, failed, total] = printed.split(' ').collect::<Vec<_>>()[..] else {
-        bail!("the load printed {printed:?}");
-    };
-    ensure!(
-        failed == "0" && stored == total && stored != "0",
-        "{stored} stored, {failed} failed, {total} found"
-    );
+    wait_until_ready(&server)?;
+    check_proxy(&server, "308 1 200 413 1 413 401 429")?;
+    for unit in [
+        "thought-diary@3000",
+        "thought-diary-sweep",
+        "thought-diary-backup",
+        "thought-diary-migrate",
+    ] {
+        ensure_sandboxed(
+            unit,
+            &server.run(&format!(
+                "systemd-analyze security --no-pager {unit}.service"
+            ))?,
+        )?;
+    }
+    check_rolling_restart(&server, &step)?;
 
     step.message("killing both instances");
     server.run("systemctl kill --signal=KILL thought-diary@3000 thought-diary@3001")?;
-    server.wait_until_ready()?;
+    wait_until_ready(&server)?;
 
     step.message("rebooting");
+    let total = server.run(&format!("{CLIENT} total"))?;
     server.power_off()?;
     let server = Server::boot(&root)?;
-    server.wait_until_ready()?;
+    wait_until_ready(&server)?;
     let after = server.run(&format!("{CLIENT} total"))?;
     ensure!(
-        after.trim() == total,
-        "{total} entries were stored, and {} are there after a reboot",
-        after.trim()
+        after == total && total.trim() != "0",
+        "{total} entries were stored, and {after} are there after a reboot"
     );
 
-    step.message("checking sweep, backup, secrets and limits");
+    step.message("checking sweep, backup and secrets");
     server.run("systemctl start thought-diary-sweep thought-diary-backup && ls /var/lib/private/thought-diary-backup/*.dump")?;
     let exposed = server.run(
         "for pid in $(pgrep -x host); do cat /proc/$pid/environ /proc/$pid/cmdline; done |
@@ -110,21 +159,100 @@ fn test(host: &Path, progress: &Progress) -> Result<()> {
     );
 
     step.message("installing again, and uninstalling");
-    server.run(&format!(
-        "DRAIN_SECONDS=1 {install} && /root/release/deploy/systemd/install.sh --uninstall"
-    ))?;
-    let left = server.run("systemctl list-units --all --no-legend 'thought-diary*'; ls -d /opt/thought-diary* 2>/dev/null || true")?;
-    ensure!(left.trim().is_empty(), "uninstalling left {left}");
+    let secrets = "sha256sum /etc/thought-diary/credentials/* /etc/thought-diary/settings.env";
+    let before = server.run(secrets)?;
+    server.run(&format!("DRAIN_SECONDS=1 {install}"))?;
+    ensure!(
+        server.run(secrets)? == before,
+        "installing again changed the secrets"
+    );
+    wait_until_ready(&server)?;
+    uninstall(&server)?;
+
+    step.message("installing with nginx and certbot");
+    if Kind::detect() == Kind::Spin {
+        fs::copy(which::which("spin")?, root.join("root/release/bin/spin"))?;
+    }
+    server.run("systemctl disable --quiet --now caddy; systemctl enable --quiet --now nginx")?;
+    server.run(START_PEBBLE)?;
+    server.run(
+        "export CERTBOT_OPTIONS='--server https://localhost:14000/dir --register-unsafely-without-email'
+        /root/release/deploy/systemd/install.sh diary.test nginx",
+    )?;
+    wait_until_ready(&server)?;
+    let kept = server.run(&format!("{CLIENT} total"))?;
+    ensure!(
+        kept == total,
+        "{total} entries were stored, and {kept} are there after another installation"
+    );
+    check_proxy(&server, "301 1 400 413 1 413 401 429")?;
+    check_rolling_restart(&server, &step)?;
+    // The site of the first certificate is another one than that of its renewals.
+    server.run("certbot renew --quiet --force-renewal --no-random-sleep-on-renew")?;
+    wait_until_ready(&server)?;
+    uninstall(&server)?;
     server.power_off()?;
     fs::remove_dir_all(&root).with_context(|| format!("cannot remove {}", root.display()))?;
     step.done();
     Ok(())
 }
 
+fn check_proxy(server: &Server, expected: &str) -> Result<()> {
+    let found = server.run(PROXY_CHECKS)?;
+    ensure!(
+        found.trim() == expected,
+        "the checks of the proxy found {found:?} instead of {expected:?}"
+    );
+    Ok(())
+}
+
+/// Restarts both instances while a client writes.
+fn check_rolling_restart(server: &Server, step: &Step) -> Result<()> {
+    step.message("restarting both instances under load");
+    let load = server.start(&format!("{CLIENT}{LOAD}"))?;
+    server.run("sleep 2; DRAIN_SECONDS=3 thought-diary-restart; sleep 1; touch /tmp/stop")?;
+    let printed = load.wait_with_output()?.stdout;
+    let printed = String::from_utf8_lossy(&printed).trim().to_owned();
+    let [stored, failed, found] = printed.split(' ').collect::<Vec<_>>()[..] else {
+        bail!("the load printed {printed:?}");
+    };
+    ensure!(
+        failed == "0" && stored == found && stored != "0",
+        "{stored} stored, {failed} failed, {found} found"
+    );
+    println!("     rolling restart: {stored} entries written, 0 failed, all stored");
+    Ok(())
+}
+
+fn uninstall(server: &Server) -> Result<()> {
+    server.run("/root/release/deploy/systemd/install.sh --uninstall")?;
+    let left = server.run("systemctl list-units --all --no-legend 'thought-diary*'; ls -d /opt/thought-diary* 2>/dev/null || true")?;
+    ensure!(left.trim().is_empty(), "uninstalling left {left}");
+    Ok(())
+}
+
+fn wait_until_ready(server: &Server) -> Result<()> {
+    let deadline = Instant::now() + READY_TIMEOUT;
+    while let Err(error) = server.run(
+        "curl --silent --show-error --cacert /root/acme.pem --fail --max-time 5 https://diary.test/ready",
+    ) {
+        if Instant::now() > deadline {
+            let log = "journalctl --no-pager --lines=20 --unit='thought-diary*' --unit=caddy --unit=nginx";
+            let log = server.run(log).unwrap_or_default();
+            return Err(error).context(format!(
+                "the service is not ready; its log ends with:\n{log}"
+            ));
+        }
+        std::thread::sleep(RETRY_INTERVAL);
+    }
+    Ok(())
+}
+
 /// Returns a fresh root file system. The one that it is copied from is kept, because making it takes minutes.
 fn prepare_root(folder: &Path, progress: &Progress) -> Result<PathBuf> {
     let (base, root) = (folder.join("base"), folder.join("root"));
-    if !base.exists() {
+    let marker = folder.join("packages");
+    if fs::read_to_string(&marker).ok().as_deref() != Some(PACKAGES) {
         let step = progress.step("Making a root file system of Debian 13");
         step.announce();
         let unfinished = folder.join("base.new");
@@ -140,7 +268,9 @@ fn prepare_root(folder: &Path, progress: &Progress) -> Result<PathBuf> {
                 &unfinished_path,
             ],
         )?;
+        let _ = fs::remove_dir_all(&base);
         fs::rename(&unfinished, &base)?;
+        fs::write(marker, PACKAGES)?;
         step.done();
     }
     let _ = fs::remove_dir_all(&root);
@@ -163,136 +293,5 @@ fn assemble_release(root: &Path, host: &Path) -> Result<()> {
     let release = root.join("root/release");
     let mut assemble = Command::new("deploy/assemble.sh");
     output_of(assemble.arg(&release).arg(programs.path()))?;
-    // This xtask looks for migrations/ in the folder that it was compiled in.
-    let checkout = testbed::workspace();
-    let compiled_in = root.join(checkout.strip_prefix("/")?);
-    if !compiled_in.exists() {
-        fs::create_dir_all(&compiled_in)?;
-        symlink(
-            "/opt/thought-diary/migrations",
-            compiled_in.join("migrations"),
-        )?;
-    }
     Ok(())
-}
-
-/// A running container, powered off when dropped.
-struct Server {
-    nspawn: ChildProcess,
-    /// Process id of its systemd.
-    leader: String,
-}
-
-impl Server {
-    fn boot(root: &Path) -> Result<Self> {
-        let mut command = Command::new("systemd-nspawn");
-        command
-            .args([
-                "--boot",
-                "--private-network",
-                "--machine=thought-diary-test",
-                "--register=no",
-                "--keep-unit",
-            ])
-            .arg("--directory")
-            .arg(root)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-            // This machine has the first version of control groups, which systemd accepts only if it is told to.
-            command
-                .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "0")
-                .arg("--setenv=SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1");
-        }
-        let nspawn = ChildProcess::start(command, Signal::SIGTERM)?;
-        let pid = nspawn.pid();
-        let children = format!("/proc/{pid}/task/{pid}/children");
-        let deadline = Instant::now() + BOOT_TIMEOUT;
-        loop {
-            let leader = fs::read_to_string(&children).unwrap_or_default();
-            let server = leader.split_whitespace().next().map(ToOwned::to_owned);
-            if let Some(leader) = server {
-                let state =
-                    enter(&leader, "systemctl is-system-running --wait || true").output()?;
-                let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
-                // Units of the machine that a container does not have may have failed.
-                if ["running", "degraded"].contains(&state.as_str()) {
-                    return Ok(Self { nspawn, leader });
-                }
-            }
-            ensure!(
-                Instant::now() < deadline,
-                "the container does not boot: try `systemd-nspawn --boot --directory {}`",
-                root.display()
-            );
-            std::thread::sleep(RETRY_INTERVAL);
-        }
-    }
-
-    /// Runs a script in the container and returns what it printed.
-    fn run(&self, script: &str) -> Result<String> {
-        output_of(&mut enter(&self.leader, script))
-    }
-
-    /// Starts a script in the container.
-    fn start(&self, script: &str) -> Result<std::process::Child> {
-        let mut command = enter(&self.leader, script);
-        Ok(command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()?)
-    }
-
-    fn wait_until_ready(&self) -> Result<()> {
-        let deadline = Instant::now() + READY_TIMEOUT;
-        while let Err(error) = self.run(
-            "curl --silent --show-error --insecure --fail --max-time 5 https://localhost/ready",
-        ) {
-            if Instant::now() > deadline {
-                let log = self
-                    .run("journalctl --no-pager --lines=20 --unit='thought-diary*' --unit=caddy")
-                    .unwrap_or_default();
-                return Err(error).context(format!(
-                    "the service is not ready; its log ends with:\n{log}"
-                ));
-            }
-            std::thread::sleep(RETRY_INTERVAL);
-        }
-        Ok(())
-    }
-
-    fn power_off(self) -> Result<()> {
-        self.run("systemctl poweroff --no-block")?;
-        let Self { mut nspawn, .. } = self;
-        let deadline = Instant::now() + STOP_TIMEOUT;
-        while nspawn.status().is_none() && Instant::now() < deadline {
-            std::thread::sleep(RETRY_INTERVAL);
-        }
-        nspawn.stop_blocking(Signal::SIGTERM, STOP_TIMEOUT);
-        Ok(())
-    }
-}
-
-/// Returns a call of bash in the container. `/usr/local/sbin` is where the installation puts a command.
-fn enter(leader: &str, script: &str) -> Command {
-    let mut command = Command::new("nsenter");
-    command.args([
-        "--target",
-        leader,
-        "--mount",
-        "--uts",
-        "--ipc",
-        "--net",
-        "--pid",
-        "--",
-        "/bin/bash",
-        "-euc",
-        script,
-    ]);
-    command.env(
-        "PATH",
-        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    );
-    command
 }
