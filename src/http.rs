@@ -8,8 +8,9 @@ mod finish;
 mod peer;
 mod request;
 mod route;
+mod trace;
 
-use std::time::Instant;
+use std::{rc::Rc, time::Instant};
 
 use http::Method;
 use spin_sdk::wasip3::http::types::{ErrorCode, Request as RawRequest, Response as RawResponse};
@@ -19,16 +20,19 @@ use crate::{
     error::Error,
     log,
     response::{Response, no_content},
+    timings::{self, Server, milliseconds},
 };
 pub use bearer::bearer_token;
 use body::streamed_body;
 pub use body::{BodyError, Lines};
 pub use client::send;
 pub use context::{Context, Visibility};
+pub use finish::SERVER_TIMING;
 use finish::{finish, into_wasi_response};
 pub use peer::ClientAddress;
 pub use request::{Body, FromRequest, Request, X_REQUEST_ID};
 pub use route::{Handler, Route};
+pub use trace::X_TRACEPARENT;
 
 /// Exports a component whose requests are dispatched by a table of routes:
 ///
@@ -97,7 +101,10 @@ pub async fn serve(
     let result = match invalid_setting {
         Some(error) => Err(error),
         None if request.method == Method::OPTIONS => Ok(no_content()),
-        None => dispatch(routes, &mut request).await,
+        None => {
+            let timings = Rc::clone(request.context.timings());
+            timings::scope(timings, dispatch(routes, &mut request)).await
+        }
     };
     let (cause, mut response) = match result {
         Ok(response) => (None, response),
@@ -141,16 +148,21 @@ fn log_request(
     }
     let duration = start.elapsed();
     let context = &request.context;
+    let time_in = |server| context.timings().get(server).map(milliseconds);
     log::write(&log::Line {
         level,
         component: context.component(),
         request_id: context.request_id(),
+        trace_id: context.trace_id(),
         message: cause,
         request: Some(log::RequestSummary {
             method: request.method.as_str(),
             route: request.route,
             status: response.status().as_u16(),
-            duration_ms: (duration.as_secs_f64() * 1e5).round() / 100.0,
+            duration_ms: milliseconds(duration),
+            postgres_ms: time_in(Server::Postgres),
+            redis_ms: time_in(Server::Redis),
+            model_ms: time_in(Server::Model),
             user_id: context.user_id(),
             slow: duration > request.config.slow_request,
         }),

@@ -25,6 +25,7 @@ pub mod response;
 pub mod session;
 mod time;
 pub mod timeout;
+pub mod timings;
 
 pub use error::Error;
 pub use response::Response;

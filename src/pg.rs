@@ -16,6 +16,7 @@ use crate::{
     config::{self, Secret},
     error::Error,
     timeout::{Progress, timeout_per_step},
+    timings::{Server, measure},
 };
 pub use statement::{IntoParameter, Statement, Uuid};
 
@@ -102,7 +103,7 @@ impl Database {
         let sql = statement.numbered()?;
         let query =
             async |progress: &Progress| self.first_row(sql, statement.values, progress).await;
-        timeout_per_step(STEP_TIMEOUT, query)
+        measure(Server::Postgres, timeout_per_step(STEP_TIMEOUT, query))
             .await
             .unwrap_or_else(|| Err(Error::Unavailable("Postgres did not answer in time".into())))
     }

@@ -90,6 +90,7 @@ mod system {
     mod cors;
     mod docs;
     mod headers;
+    mod log_correlation;
     mod manifest;
     mod openapi;
     mod operations;

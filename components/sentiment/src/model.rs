@@ -16,7 +16,12 @@ mod shared_state;
 use std::time::{Duration, Instant};
 
 use spin_sdk::time::sleep;
-use thought_diary::{analysis::Fallback, http::Context, log::Level};
+use thought_diary::{
+    analysis::Fallback,
+    http::Context,
+    log::Level,
+    timings::{Server, measure},
+};
 
 pub use self::phrases::locate;
 use crate::{config::ModelConfig, markup::Mark};
@@ -86,7 +91,8 @@ pub async fn analyze(
         }
     };
     let time_left = config.timeout.saturating_sub(started.elapsed());
-    let response = client::complete(config, text, features, time_left).await;
+    let call = client::complete(config, text, features, time_left);
+    let response = measure(Server::Model, call).await;
     let marks = response
         .phrases
         .and_then(|phrases| locate_all(text, &phrases));
