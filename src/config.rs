@@ -120,6 +120,8 @@ pub struct HttpConfig {
     pub trusted_proxy_hops: usize,
     /// `slow_request_ms`: requests that take longer are logged as slow.
     pub slow_request: Duration,
+    /// `redis_url`: where the instances add up their metrics.
+    pub redis_url: Secret,
 }
 
 impl HttpConfig {
@@ -138,6 +140,7 @@ impl HttpConfig {
             cors_origins: Vec::new(),
             trusted_proxy_hops: 0,
             slow_request: Duration::from_secs(1),
+            redis_url: Secret(String::new()),
         };
         &RESTRICTIVE
     }
@@ -165,6 +168,7 @@ impl HttpConfig {
             })
             .await?,
             slow_request: milliseconds("slow_request_ms").await?,
+            redis_url: Secret::new(variable("redis_url").await?),
         })
     }
 }

@@ -18,7 +18,7 @@ use spin_sdk::wasip3::http::types::{ErrorCode, Request as RawRequest, Response a
 use crate::{
     config::HttpConfig,
     error::Error,
-    log,
+    log, metrics,
     response::{Response, no_content},
     timings::{self, Server, milliseconds},
 };
@@ -92,6 +92,7 @@ pub async fn serve(
     routes: &'static [Route],
 ) -> Result<RawResponse, ErrorCode> {
     let start = Instant::now();
+    metrics::set_component(component);
     let config = HttpConfig::get().await;
     let (config, invalid_setting) = match config {
         Ok(config) => (config, None),
@@ -111,13 +112,21 @@ pub async fn serve(
         Err(error) => (error.cause().map(str::to_owned), error.into()),
     };
     log_request(&request, visibility, &response, start, cause.as_deref());
+    metrics::count_request(
+        &request.method,
+        request.route,
+        response.status(),
+        start.elapsed(),
+    );
     let context = request.context.clone();
     let streamed = context
         .take_body()
         .filter(|_| response.status().is_success());
     finish(&mut response, request, visibility, streamed.is_some());
     let streamed = streamed.map(|pieces| streamed_body(pieces, context));
-    into_wasi_response(response, streamed).await
+    let raw = into_wasi_response(response, streamed).await;
+    metrics::schedule_flush(&config.redis_url);
+    raw
 }
 
 async fn dispatch(routes: &'static [Route], request: &mut Request) -> Result<Response, Error> {

@@ -19,6 +19,7 @@ mod hs256;
 pub mod http;
 mod key;
 pub mod log;
+pub mod metrics;
 pub mod pg;
 pub mod redis;
 pub mod response;

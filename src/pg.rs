@@ -7,7 +7,10 @@
 
 mod statement;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use spin_sdk::pg::{self as sdk, Connection, Decode, ParameterValue, PgError, QueryError};
 use url::Url;
@@ -15,6 +18,7 @@ use url::Url;
 use crate::{
     config::{self, Secret},
     error::Error,
+    metrics,
     timeout::{Progress, timeout_per_step},
     timings::{Server, measure},
 };
@@ -114,9 +118,15 @@ impl Database {
         parameters: Vec<ParameterValue>,
         progress: &Progress,
     ) -> Result<Option<Row>, Error> {
-        let connection = Connection::open(self.address.expose())
-            .await
-            .map_err(into_error)?;
+        let start = Instant::now();
+        let connection = Connection::open(self.address.expose()).await;
+        let component = metrics::component();
+        metrics::observe(
+            &metrics::POSTGRES_CONNECTION_WAIT,
+            &[component],
+            start.elapsed(),
+        );
+        let connection = connection.map_err(into_error)?;
         progress.step();
         let mut result = connection
             .query(sql, parameters)

@@ -17,6 +17,7 @@ mod support {
     pub mod instance;
     pub mod invariants;
     pub mod marked_text;
+    pub mod metrics;
     pub mod model_server;
     pub mod openapi;
     pub mod private_values;
@@ -92,6 +93,7 @@ mod system {
     mod headers;
     mod log_correlation;
     mod manifest;
+    mod metrics;
     mod openapi;
     mod operations;
     mod outages;

@@ -33,7 +33,10 @@ async fn lets_each_component_reach_only_what_it_uses(_: &TestEnv) {
     assert_eq!(names, BTreeSet::from(COMPONENTS));
     for (name, hosts) in [
         ("auth", &[POSTGRES, REDIS, REDIS_TLS][..]),
-        ("entries", &[POSTGRES, "http://sentiment.spin.internal"]),
+        (
+            "entries",
+            &[POSTGRES, REDIS, REDIS_TLS, "http://sentiment.spin.internal"],
+        ),
         ("sentiment", &["{{ github_models_host }}", REDIS, REDIS_TLS]),
         ("system", &[POSTGRES, REDIS, REDIS_TLS]),
     ] {
@@ -60,7 +63,7 @@ async fn shows_secrets_only_to_the_components_that_use_them(_: &TestEnv) {
         ("jwt_secret_key", &["auth", "entries"][..]),
         ("jwt_previous_secret_key", &["auth", "entries"]),
         ("database_url", &["auth", "entries", "system"]),
-        ("redis_url", &["auth", "sentiment", "system"]),
+        ("redis_url", &["auth", "entries", "sentiment", "system"]),
         ("github_token", &["sentiment"]),
         ("sweep_token", &["entries"]),
     ] {

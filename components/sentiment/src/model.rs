@@ -20,6 +20,7 @@ use thought_diary::{
     analysis::Fallback,
     http::Context,
     log::Level,
+    metrics,
     timings::{Server, measure},
 };
 
@@ -92,10 +93,13 @@ pub async fn analyze(
     };
     let time_left = config.timeout.saturating_sub(started.elapsed());
     let call = client::complete(config, text, features, time_left);
+    let called = Instant::now();
     let response = measure(Server::Model, call).await;
     let marks = response
         .phrases
         .and_then(|phrases| locate_all(text, &phrases));
+    metrics::observe(&metrics::MODEL_CALL_DURATION, &[], called.elapsed());
+    metrics::count(&metrics::MODEL_CALLS, &[outcome_label(&marks)]);
     let record = CallRecord {
         permit,
         outcome: Failure::outcome(marks.as_ref().err()),
@@ -145,10 +149,21 @@ fn locate_all(text: &str, phrases: &[Phrase]) -> Result<Vec<Mark>, Failure> {
     Ok(marks)
 }
 
+/// Returns the outcome of a call for the metrics.
+fn outcome_label(marks: &Result<Vec<Mark>, Failure>) -> &'static str {
+    match marks.as_ref().map_err(Failure::fallback) {
+        Ok(_) => "success",
+        Err(Fallback::Unusable) => "unusable",
+        Err(_) => "failure",
+    }
+}
+
 /// Decodes cached marks; `None`, after a warning in the log, if they are not valid marks of `text`.
 fn decode(context: &Context, value: &str, text: &str) -> Option<Vec<Mark>> {
     let marks = cache::decode(value, text);
-    if marks.is_none() {
+    if marks.is_some() {
+        metrics::count(&metrics::CACHE_HITS, &[]);
+    } else {
         context.log(Level::Warn, "ignored cached marks that are invalid");
     }
     marks
