@@ -8,6 +8,7 @@ mod finish;
 mod peer;
 mod request;
 mod route;
+mod sentry;
 mod trace;
 
 use std::{rc::Rc, time::Instant};
@@ -118,14 +119,23 @@ pub async fn serve(
         response.status(),
         start.elapsed(),
     );
+    let failure = cause.map(|cause| sentry::Failure {
+        method: request.method.to_string(),
+        route: request.route,
+        status: response.status(),
+        cause,
+    });
     let context = request.context.clone();
     let streamed = context
         .take_body()
         .filter(|_| response.status().is_success());
     finish(&mut response, request, visibility, streamed.is_some());
-    let streamed = streamed.map(|pieces| streamed_body(pieces, context));
+    let streamed = streamed.map(|pieces| streamed_body(pieces, context.clone()));
     let raw = into_wasi_response(response, streamed).await;
     metrics::schedule_flush(&config.redis_url);
+    if let (Some(dsn), Some(failure)) = (&config.sentry, failure) {
+        sentry::report(dsn, &config.redis_url, context, failure);
+    }
     raw
 }
 

@@ -14,6 +14,7 @@
 pub mod analysis;
 pub mod config;
 pub mod digest;
+mod dsn;
 pub mod error;
 mod hs256;
 pub mod http;

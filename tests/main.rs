@@ -26,6 +26,7 @@ mod support {
     pub mod repository;
     pub mod request;
     pub mod response;
+    pub mod sentry_server;
     pub mod time;
     pub mod trace_collector;
     pub mod unique;
@@ -103,6 +104,7 @@ mod system {
     mod request_bodies;
     mod request_log;
     mod routing;
+    mod sentry;
     mod settings;
 }
 

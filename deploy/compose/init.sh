@@ -16,6 +16,8 @@ for name in postgres_password owner_password service_password redis_password jwt
 done
 # The key of the model's server. Empty: the word list analyzes the entries.
 printf '' | keep github_token
+# Where errors are reported. Empty: nowhere.
+printf '' | keep sentry_dsn
 printf 'requirepass %s\n' "$(<redis_password)" | keep redis.conf
 printf 'redis://:%s@redis:6379/0' "$(<redis_password)" | keep redis_url
 printf 'postgres://thought_diary:%s@postgres:5432/thought_diary?connect_timeout=2' "$(<service_password)" | keep database_url
