@@ -2,6 +2,7 @@
 
 mod files;
 mod kubernetes;
+mod monitoring;
 mod registry;
 mod report;
 mod server;
@@ -13,7 +14,7 @@ use crate::build;
 use crate::shutdown::unless_stopped;
 use report::Summary;
 
-/// Test the deployments: manifests, scripts, units, proxies, the registry, and a server
+/// Test the deployments: manifests, scripts, units, proxies, alerts, the registry, and a server
 ///
 /// The server test installs a release on a real systemd in a container, stores an entry over HTTPS,
 /// restarts, kills and reboots. It needs root and Debian's packages mmdebstrap and systemd-container.
@@ -26,7 +27,7 @@ use report::Summary;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// Tests to run [default: all]
-    #[arg(value_parser = ["kubernetes", "files", "registry", "server"])]
+    #[arg(value_parser = ["kubernetes", "files", "monitoring", "registry", "server"])]
     tests: Vec<String>,
 }
 
@@ -39,6 +40,9 @@ pub async fn run(arguments: &Args) -> Result<()> {
     }
     if is_chosen("files") {
         files::run(&mut summary)?;
+    }
+    if is_chosen("monitoring") {
+        monitoring::run(&mut summary);
     }
     let progress = Progress::new();
     if is_chosen("registry") || is_chosen("server") {
