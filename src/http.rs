@@ -37,7 +37,7 @@ pub use trace::X_TRACEPARENT;
 
 /// Exports a component whose requests are dispatched by a table of routes:
 ///
-/// ```ignore
+/// ```text
 /// component! {
 ///     "entries", Public,
 ///     GET "/diaries" => handlers::list,

@@ -106,6 +106,7 @@ mod system {
     mod routing;
     mod sentry;
     mod settings;
+    mod tls;
 }
 
 use support::env::TestEnv;
@@ -124,8 +125,15 @@ fn main() -> Result<ExitCode> {
     let runtime = Runtime::new()?;
     let trial = |test: &'static Test| {
         let runtime = runtime.handle().clone();
-        Trial::test(test.name(), move || runtime.block_on(run(test)))
+        let trial = Trial::test(test.name(), move || runtime.block_on(run(test)));
+        // Like the host's tests: plain `cargo test` runs only what needs no servers.
+        trial.with_ignored_flag(true)
     };
+    if !(arguments.ignored || arguments.include_ignored) {
+        println!(
+            "\nThese tests need servers. `cargo xtask test` builds what they need, starts Postgres and Redis, and runs all tests."
+        );
+    }
     let trials = tests().into_iter().map(trial).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     let Some(Ok(env)) = ENV.get() else {

@@ -86,14 +86,12 @@ pub async fn host(progress: &Progress) -> Result<PathBuf> {
 
 async fn build_host(progress: &Progress) -> Result<PathBuf> {
     let mut command = command();
-    // With `--workspace` cargo chooses the features of dependencies over all packages, as it does
-    // for the tests. Without it, dependencies would be compiled a second time.
-    command.args(["build", "--workspace", "--bin", "host"]);
+    // Not `--package`: see `.cargo/config.toml`.
+    command.args(["build", "--bin", "host"]);
     command.args(["--message-format", "json-render-diagnostics"]);
     let messages = build(command, progress.step("Building the embedded host")).await?;
-    find_host(&messages).context(
-        "cargo does not say where the host is: run `cargo build --workspace --bin host` to see why",
-    )
+    find_host(&messages)
+        .context("cargo does not say where the host is: run `cargo build --bin host` to see why")
 }
 
 /// Returns the path of the embedded host in the JSON messages of a build.

@@ -50,6 +50,8 @@ struct Setup {
 
 fn main() -> Result<ExitCode> {
     let mut arguments = Arguments::from_args();
+    // `cargo xtask test` passes it to all test programs. `cargo xtask test faults` passes --ignored.
+    arguments.include_ignored = false;
     // Faults would disturb each other.
     arguments.test_threads = Some(1);
     let runtime = Runtime::new()?;

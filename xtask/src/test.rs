@@ -74,7 +74,7 @@ async fn test_faults(arguments: &Selection) -> Result<()> {
     for filter in filters(arguments) {
         let mut command = cargo::command();
         command
-            .args(["test", "--workspace", "--test", "faults", "--", "--ignored"])
+            .args(["test", "--test", "faults", "--", "--ignored"])
             .args(filter)
             .env("E2E_RUNTIME", arguments.runtime.to_string());
         if arguments.runtime == Kind::Embedded {
@@ -113,13 +113,8 @@ async fn test(arguments: &Selection) -> Result<()> {
     let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
     let (postgres_dir, redis_dir) = (folder.path().join("postgres"), folder.path().join("redis"));
     let mut build = cargo::command();
-    build.args([
-        "test",
-        "--workspace",
-        "--no-run",
-        "--message-format",
-        "json-render-diagnostics",
-    ]);
+    build.args(["test", "--no-run"]);
+    build.args(["--message-format", "json-render-diagnostics"]);
     let ((), messages, postgres, redis) = tokio::try_join!(
         build::components(&progress),
         cargo::build(build, progress.step("Building the tests")),
@@ -133,7 +128,7 @@ async fn test(arguments: &Selection) -> Result<()> {
     for filter in filters(arguments) {
         let mut command = cargo::command();
         command
-            .args(["test", "--workspace", "--no-fail-fast", "--"])
+            .args(["test", "--no-fail-fast", "--", "--include-ignored"])
             .args(filter)
             .env("TEST_DATABASE_URL", &database)
             .env("TEST_REDIS_URL", redis.url(0))

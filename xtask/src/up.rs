@@ -13,7 +13,7 @@ use crate::local::{self, LockFile};
 use crate::shutdown::ShutdownSignal;
 
 /// Work of a first build on one core, in minutes. Measured on two cores with `cargo xtask up` after `cargo clean`.
-const FIRST_BUILD_CORE_MINUTES: usize = 16;
+const FIRST_BUILD_CORE_MINUTES: usize = 13;
 
 /// Build everything, start what is missing, and serve until Ctrl-C
 ///

@@ -152,24 +152,13 @@ pub async fn attach(
     };
     let statement = Statement::new(
         "-- entries::db::attach()
-        with updated as (
-            update thought_diaries entry set
-                analyzed_content = coalesce($analyzed_content, entry.analyzed_content),
-                positive_count = coalesce($positive_count, entry.positive_count),
-                negative_count = coalesce($negative_count, entry.negative_count),
-                analyzed_by = coalesce($analyzed_by, entry.analyzed_by),
-                analysis_status = case
-                    when $text_failed and entry.analysis_attempts >= 4 then 'failed'
-                    else $analysis_status
-                end,
-                analysis_attempts = entry.analysis_attempts + $text_failed::integer,
-                analysis_retry_at = now() at time zone 'utc'
-                    + $text_failed::integer * make_interval(mins => (4 ^ entry.analysis_attempts)::integer)
-            where id = $id and content = $content
-                and (analysis_status <> 'done' or $analysis_status = 'done')
-            returning diary_json(entry) as diary
+        select diary, etag(diary) as etag
+        from diary_attach(
+            diary_id => $id, content => $content, analyzed_content => $analyzed_content,
+            positive_count => $positive_count, negative_count => $negative_count,
+            analyzed_by => $analyzed_by, analysis_status => $analysis_status, text_failed => $text_failed
         )
-        select diary, etag(diary) as etag from updated",
+        where diary is not null",
     )
     .bind("id", id)
     .bind("text_failed", text_failed);

@@ -15,6 +15,7 @@ fn call_hidden(runtime: &Runtime, path: &str, body: &str) -> Value {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_private_component_can_be_called_by_another() {
     let runtime = Start::probe().serve();
     let seen = call_hidden(&runtime, "/headers?c=d", "hello");
@@ -35,6 +36,7 @@ fn a_private_component_can_be_called_by_another() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_call_passes_a_large_body() {
     let runtime = Start::probe().serve();
     let seen = call_hidden(&runtime, "/body", &"x".repeat(200_000));
@@ -42,6 +44,7 @@ fn a_call_passes_a_large_body() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_trap_in_the_called_component_is_a_500_for_the_caller() {
     let runtime = Start::probe().serve();
     for path in ["/trap", "/error"] {
@@ -52,6 +55,7 @@ fn a_trap_in_the_called_component_is_a_500_for_the_caller() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_component_without_permission_cannot_call_another() {
     let runtime = Start::probe().serve();
     let target = "/users/7/diaries/fetch?url=http://hidden.spin.internal/health";
@@ -60,6 +64,7 @@ fn a_component_without_permission_cannot_call_another() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_permission_is_for_one_scheme_component_and_port() {
     let runtime = Start::probe().serve();
     for url in [
@@ -74,6 +79,7 @@ fn a_permission_is_for_one_scheme_component_and_port() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_private_component_cannot_be_reached_from_outside() {
     let runtime = Start::probe().serve();
     let request = b"GET /health HTTP/1.1\r\nhost: hidden.spin.internal\r\n\r\n";

@@ -26,6 +26,7 @@ fn counts(items: impl Iterator<Item = String>) -> Vec<u32> {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn an_instance_serves_128_requests() {
     let runtime = Start::probe().serve();
     let instances = (0..130).map(|_| instance(&runtime, 0).0);
@@ -33,6 +34,7 @@ fn an_instance_serves_128_requests() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn an_instance_serves_16_requests_at_once() {
     let runtime = Start::probe().serve();
     let instances: Vec<_> = thread::scope(|scope| {
@@ -50,6 +52,7 @@ fn an_instance_serves_16_requests_at_once() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn an_idle_instance_is_dropped_after_one_second() {
     let runtime = Start::probe().serve();
     let (first, requests) = instance(&runtime, 0);
@@ -63,6 +66,7 @@ fn an_idle_instance_is_dropped_after_one_second() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_trap_aborts_the_other_requests_of_its_instance() {
     let runtime = Start::probe().serve();
     let start = Instant::now();
@@ -78,6 +82,7 @@ fn a_trap_aborts_the_other_requests_of_its_instance() {
 
 /// The benchmark compares logins with this route of the probe.
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn the_probe_hashes_concurrently() {
     let runtime = Start::probe().serve();
     let hash = || runtime.get("/argon2").json();

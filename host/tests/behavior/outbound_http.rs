@@ -70,6 +70,7 @@ fn serve(mut accept: impl FnMut(TcpStream) + Send + 'static) -> SocketAddr {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn sends_a_request_to_an_allowed_host() {
     let server = EchoServer::start();
     let runtime = server.start_probe().serve();
@@ -94,6 +95,7 @@ fn sends_a_request_to_an_allowed_host() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn denies_a_host_that_is_not_allowed_and_prints_how_to_allow_it() {
     let server = EchoServer::start();
     let runtime = Start::probe().serve();
@@ -114,6 +116,7 @@ fn fetch_error(scheme: &str, address: SocketAddr) -> String {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_port_where_nothing_listens_is_connection_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("the listener is bound");
@@ -122,6 +125,7 @@ fn a_port_where_nothing_listens_is_connection_refused() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn an_unknown_name_is_a_dns_error() {
     let url = "http://unknown.invalid:80";
     let runtime = Start::probe().variable("http_host", url).serve();
@@ -130,6 +134,7 @@ fn an_unknown_name_is_a_dns_error() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_response_that_is_not_http_or_tls_is_a_protocol_error() {
     let address = serve(|mut stream| _ = stream.write_all(b"nonsense\r\n\r\n"));
     assert_eq!(fetch_error("http", address), "ErrorCode::HttpProtocolError");
@@ -137,6 +142,7 @@ fn a_response_that_is_not_http_or_tls_is_a_protocol_error() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn pools_connections_unless_the_runtime_configuration_turns_it_off() {
     let connections = |configure: fn(Start) -> Start| {
         let server = EchoServer::start();

@@ -27,6 +27,7 @@ fn execute(runtime: &Runtime, statement: &str) {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn sends_and_reads_the_types_that_the_service_uses() {
     let runtime = Start::probe().serve();
     let response = runtime.get("/pg/parameters").json();
@@ -63,6 +64,7 @@ fn sends_and_reads_the_types_that_the_service_uses() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn reading_a_timestamptz_fails() {
     let runtime = Start::probe().serve();
     let error = runtime.post("/pg/query", "select now()").error();
@@ -77,12 +79,14 @@ fn reading_a_timestamptz_fails() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_result_without_rows_has_no_columns() {
     let runtime = Start::probe().serve();
     execute(&runtime, "select 1 as one where false");
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn returns_rows_in_order() {
     let runtime = Start::probe().serve();
     let response = runtime.post("/pg/query", "select * from generate_series(1, 100)");
@@ -91,6 +95,7 @@ fn returns_rows_in_order() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_violated_constraint_has_its_sqlstate_and_name() {
     let runtime = Start::probe().serve();
     execute(&runtime, "create schema if not exists probe");
@@ -110,6 +115,7 @@ fn a_violated_constraint_has_its_sqlstate_and_name() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn an_invalid_statement_has_its_sqlstate() {
     let runtime = Start::probe().serve();
     let error = runtime.post("/pg/query", "selec 1").error();
@@ -117,6 +123,7 @@ fn an_invalid_statement_has_its_sqlstate() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn the_next_request_gets_an_open_transaction() {
     let runtime = Start::probe().serve();
     // Sequential requests get the only connection in the pool.
@@ -129,6 +136,7 @@ fn the_next_request_gets_an_open_transaction() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn the_next_request_does_not_get_session_settings() {
     let runtime = Start::probe().serve();
     execute(&runtime, "set application_name to 'left over'");
@@ -151,6 +159,7 @@ fn hold_connections(runtime: &Runtime, requests: usize, ms: u32) -> Duration {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_request_waits_while_all_64_connections_are_in_use() {
     let runtime = Start::probe().serve();
     let elapsed = hold_connections(&runtime, 65, 1500);
@@ -158,6 +167,7 @@ fn a_request_waits_while_all_64_connections_are_in_use() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn the_runtime_configuration_limits_connections() {
     let start = Start::probe().runtime_config("[outbound_pg]\nmax_connections = 1\n");
     let elapsed = hold_connections(&start.serve(), 3, 300);
@@ -165,6 +175,7 @@ fn the_runtime_configuration_limits_connections() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn denies_an_address_that_is_not_allowed_and_prints_how_to_allow_it() {
     let runtime = Start::probe().serve();
     let target = "/pg/query?address=postgres://postgres@127.0.0.1:1/x";
@@ -181,6 +192,7 @@ fn denies_an_address_that_is_not_allowed_and_prints_how_to_allow_it() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn rejects_an_invalid_address() {
     let runtime = Start::probe().serve();
     for (address, expected) in [
@@ -198,6 +210,7 @@ fn rejects_an_invalid_address() {
 
 /// The benchmark compares the service's list with this route of the probe.
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn the_probe_lists_the_newest_diaries() {
     let runtime = Start::probe().serve();
     for statement in [

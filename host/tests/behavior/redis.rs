@@ -15,6 +15,7 @@ fn execute(runtime: &Runtime, command: &str) -> Vec<String> {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn sends_any_command() {
     let runtime = Start::probe().serve();
     let set = "SET\nprobe:any\n#7\nEX\n#10";
@@ -24,6 +25,7 @@ fn sends_any_command() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn flattens_nested_replies() {
     let runtime = Start::probe().serve();
     let script = "EVAL\nreturn {1, {2, \"x\", false}, {}, redis.status_reply(\"FINE\")}\n#0";
@@ -38,6 +40,7 @@ fn flattens_nested_replies() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn an_error_of_the_server_is_text() {
     let runtime = Start::probe().serve();
     let error = runtime.post("/redis", "NOSUCH").error();
@@ -46,6 +49,7 @@ fn an_error_of_the_server_is_text() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn the_requests_of_an_instance_share_a_connection() {
     let runtime = Start::probe().serve();
     let first = execute(&runtime, "CLIENT\nID");
@@ -53,6 +57,7 @@ fn the_requests_of_an_instance_share_a_connection() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn each_open_makes_a_new_connection() {
     let runtime = Start::probe().serve();
     let target = format!("/redis?address={}", setting("TEST_REDIS_URL"));
@@ -61,6 +66,7 @@ fn each_open_makes_a_new_connection() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn denies_an_address_that_is_not_allowed_and_prints_how_to_allow_it() {
     let runtime = Start::probe().serve();
     let target = "/redis?address=redis://127.0.0.1:1";

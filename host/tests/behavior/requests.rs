@@ -21,6 +21,7 @@ fn values<'a>(headers: &'a [(String, String)], name: &str) -> Vec<&'a str> {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn the_hosts_headers_come_after_those_of_the_client() {
     let runtime = Start::probe().serve();
     let seen = headers(&runtime, "/headers?a=b", "x-first: 1\r\n");
@@ -45,6 +46,7 @@ fn the_hosts_headers_come_after_those_of_the_client() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_forged_client_address_comes_before_the_real_one() {
     let runtime = Start::probe().serve();
     let forged = "spin-client-addr: 6.6.6.6:1\r\nx-forwarded-for: 7.7.7.7\r\n";
@@ -58,6 +60,7 @@ fn a_forged_client_address_comes_before_the_real_one() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn route_parameters_and_the_rest_of_the_path_are_headers() {
     let runtime = Start::probe().serve();
     let seen = headers(&runtime, "/users/7/diaries/headers", "");
@@ -68,6 +71,7 @@ fn route_parameters_and_the_rest_of_the_path_are_headers() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_header_value_that_is_not_utf8_is_an_empty_500() {
     let runtime = Start::probe().serve();
     let request = b"GET /headers HTTP/1.1\r\nhost: a\r\nx-odd: \xff\r\n\r\n";
@@ -76,6 +80,7 @@ fn a_header_value_that_is_not_utf8_is_an_empty_500() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_request_without_host_closes_the_connection() {
     let runtime = Start::probe().serve();
     let response = send_raw(runtime.address, b"GET /headers HTTP/1.1\r\n\r\n");
@@ -83,6 +88,7 @@ fn a_request_without_host_closes_the_connection() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn an_error_and_a_trap_are_an_empty_500() {
     let runtime = Start::probe().serve();
     for path in ["/error", "/trap"] {
@@ -93,6 +99,7 @@ fn an_error_and_a_trap_are_an_empty_500() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_path_without_a_route_is_an_empty_404() {
     let runtime = Start::text(&probe_manifest("/health")).serve();
     let response = runtime.get("/elsewhere");
@@ -101,6 +108,7 @@ fn a_path_without_a_route_is_an_empty_404() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn the_host_answers_well_known_paths() {
     let runtime = Start::probe().serve();
     let health = runtime.get("/.well-known/spin/health");
@@ -111,6 +119,7 @@ fn the_host_answers_well_known_paths() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_component_may_stop_reading_a_body() {
     let runtime = Start::probe().serve();
     let body = "x".repeat(300_000);
@@ -122,6 +131,7 @@ fn a_component_may_stop_reading_a_body() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_slow_request_has_no_timeout() {
     let runtime = Start::probe().serve();
     let mut stream = TcpStream::connect(runtime.address).expect("the host listens");
@@ -134,6 +144,7 @@ fn a_slow_request_has_no_timeout() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_chunked_request_shows_its_transfer_encoding() {
     let runtime = Start::probe().serve();
     let request = b"POST /headers HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\

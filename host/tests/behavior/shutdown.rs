@@ -15,6 +15,7 @@ use crate::runtime::{Start, is_spin, wait_for};
 const UNTIL_IN_FLIGHT: Duration = Duration::from_millis(500);
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn sigterm_lets_a_request_in_flight_finish_and_accepts_no_more() {
     if is_spin() {
         return;
@@ -33,6 +34,7 @@ fn sigterm_lets_a_request_in_flight_finish_and_accepts_no_more() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn sigterm_closes_idle_connections() {
     if is_spin() {
         return;
@@ -52,6 +54,7 @@ fn sigterm_closes_idle_connections() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn sigterm_aborts_requests_after_ten_seconds() {
     if is_spin() {
         return;
@@ -70,6 +73,7 @@ fn sigterm_aborts_requests_after_ten_seconds() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn sigint_aborts_requests_at_once() {
     if is_spin() {
         return;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::runtime::{Start, is_spin, probe_manifest, wait_for};
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn prints_the_public_routes() {
     let runtime = Start::probe().serve();
     let address = runtime.address;
@@ -20,6 +21,7 @@ fn prints_the_public_routes() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn names_a_required_variable_without_a_value() {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("probe/spin.toml");
     let start = Start::manifest(&manifest).variable("redis_url", "redis://localhost");
@@ -28,6 +30,7 @@ fn names_a_required_variable_without_a_value() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn names_a_component_that_is_not_built() {
     let manifest = probe_manifest("/...").replace("probe.wasm", "missing.wasm");
     let error = Start::text(&manifest).fail();
@@ -35,6 +38,7 @@ fn names_a_component_that_is_not_built() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn names_a_component_that_is_not_wasm() {
     let manifest = "spin_manifest_version = 2\n[application]\nname = \"a\"\n\
         [[trigger.http]]\nroute = \"/...\"\ncomponent = \"broken\"\n\
@@ -44,6 +48,7 @@ fn names_a_component_that_is_not_wasm() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn names_an_unknown_key_in_the_manifest() {
     let manifest = probe_manifest("/...") + "allowed_hosts = []\n";
     let error = Start::text(&manifest).fail();
@@ -51,6 +56,7 @@ fn names_an_unknown_key_in_the_manifest() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn names_an_unknown_section_in_the_runtime_configuration() {
     let start = Start::probe().runtime_config("[outbound_postgres]\nmax_connections = 1\n");
     let error = start.fail();
@@ -58,6 +64,7 @@ fn names_an_unknown_section_in_the_runtime_configuration() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn names_an_address_that_is_in_use() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("the listener is bound");
@@ -68,6 +75,7 @@ fn names_an_address_that_is_in_use() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn writes_output_to_the_console_and_to_a_file_for_each_stream() {
     let runtime = Start::probe().serve();
     runtime.get("/print?text=once");
@@ -85,6 +93,7 @@ fn writes_output_to_the_console_and_to_a_file_for_each_stream() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn starts_without_a_log_folder() {
     if is_spin() {
         return;
@@ -96,6 +105,7 @@ fn starts_without_a_log_folder() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn starts_where_the_compilation_cache_is_not_writable() {
     if is_spin() {
         return;
@@ -107,6 +117,7 @@ fn starts_where_the_compilation_cache_is_not_writable() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_compiled_application_starts_within_a_second() {
     if is_spin() {
         return;

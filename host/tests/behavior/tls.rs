@@ -89,6 +89,7 @@ fn target(parameters: &[(&str, String)]) -> String {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn postgres_trusts_the_root_certificate_of_the_component_only_where_it_is_passed() {
     if is_spin() {
         return;
@@ -112,6 +113,7 @@ fn postgres_trusts_the_root_certificate_of_the_component_only_where_it_is_passed
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn redis_trusts_the_certificates_of_ssl_cert_file() {
     if is_spin() {
         return;

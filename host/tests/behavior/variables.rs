@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::runtime::Start;
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn the_command_line_precedes_the_environment_precedes_dotenv_precedes_the_default() {
     let greeting = |start: Start| start.serve().get("/variable?name=greeting").json();
     let dotenv = || Start::probe().file(".env", "SPIN_VARIABLE_GREETING=\"from dotenv\"\n");
@@ -21,6 +22,7 @@ fn the_command_line_precedes_the_environment_precedes_dotenv_precedes_the_defaul
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_component_reads_only_its_own_variables() {
     let runtime = Start::probe().serve();
     for name in ["database_host", "nowhere"] {

@@ -1,0 +1,1 @@
+drop function diary_attach(integer, text, text, integer, integer, text, text, boolean);
