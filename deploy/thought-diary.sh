@@ -35,14 +35,24 @@ derive_host() {
     [[ -n ${!variable:-} ]] || export "$variable=$host"
 }
 
+# Sets SPIN_VARIABLE_SENTRY_HOST to scheme and host of the DSN, unless it is set.
+derive_sentry_host() {
+    local dsn host
+    dsn=$(secret sentry_dsn)
+    host=${dsn#*://}
+    host=${host##*@}
+    [[ -z $dsn || -n ${SPIN_VARIABLE_SENTRY_HOST:-} ]] || export SPIN_VARIABLE_SENTRY_HOST="${dsn%%://*}://${host%%/*}"
+}
+
 serve() {
     : "${SPIN_VARIABLE_DATABASE_URL=${DATABASE_URL:-}}" "${SPIN_VARIABLE_REDIS_URL=${REDIS_URL:-}}"
     derive_host database 5432
     derive_host redis 6379
+    derive_sentry_host
     [[ -z $SPIN_VARIABLE_DATABASE_URL ]] || export SPIN_VARIABLE_DATABASE_URL
     [[ -z $SPIN_VARIABLE_REDIS_URL ]] || export SPIN_VARIABLE_REDIS_URL
     local variables=() name runtime=$home/bin/host
-    for name in database_url redis_url jwt_secret_key jwt_previous_secret_key github_token sweep_token; do
+    for name in database_url redis_url jwt_secret_key jwt_previous_secret_key github_token sweep_token sentry_dsn; do
         [[ ! -s $secrets/$name ]] || variables+=(--variable "$name=@$secrets/$name")
     done
     if [[ -x $home/bin/spin ]]; then runtime=$home/bin/spin; fi

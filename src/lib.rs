@@ -14,11 +14,13 @@
 pub mod analysis;
 pub mod config;
 pub mod digest;
+mod dsn;
 pub mod error;
 mod hs256;
 pub mod http;
 mod key;
 pub mod log;
+pub mod metrics;
 pub mod pg;
 pub mod rate_limit;
 pub mod redis;
@@ -26,6 +28,7 @@ pub mod response;
 pub mod session;
 mod time;
 pub mod timeout;
+pub mod timings;
 
 pub use error::Error;
 pub use response::Response;

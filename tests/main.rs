@@ -20,6 +20,7 @@ mod support {
     pub mod instance;
     pub mod invariants;
     pub mod marked_text;
+    pub mod metrics;
     pub mod model_server;
     pub mod openapi;
     pub mod own;
@@ -29,6 +30,7 @@ mod support {
     pub mod repository;
     pub mod request;
     pub mod response;
+    pub mod sentry_server;
     pub mod time;
     pub mod trace_collector;
     pub mod unique;
@@ -97,7 +99,9 @@ mod system {
     mod cors;
     mod docs;
     mod headers;
+    mod log_correlation;
     mod manifest;
+    mod metrics;
     mod openapi;
     mod operations;
     mod outages;
@@ -107,6 +111,7 @@ mod system {
     mod request_bodies;
     mod request_log;
     mod routing;
+    mod sentry;
     mod settings;
     mod tls;
 }

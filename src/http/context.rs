@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures::Stream;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{error::Error, log};
+use super::trace::TraceParent;
+use crate::{error::Error, log, timings::Timings};
 
 /// A response body that is produced piece by piece while it is sent, because it
 /// may be too large for the memory. A piece that fails ends the response, and the
@@ -33,16 +34,24 @@ pub struct Context(Rc<Inner>);
 struct Inner {
     component: &'static str,
     request_id: String,
+    trace: Option<TraceParent>,
+    timings: Rc<Timings>,
     user_id: Cell<Option<i32>>,
     response_headers: RefCell<HeaderMap>,
     body: RefCell<Option<BodyStream>>,
 }
 
 impl Context {
-    pub(super) fn new(component: &'static str, request_id: String) -> Self {
+    pub(super) fn new(
+        component: &'static str,
+        request_id: String,
+        trace: Option<TraceParent>,
+    ) -> Self {
         Self(Rc::new(Inner {
             component,
             request_id,
+            trace,
+            timings: Rc::default(),
             user_id: Cell::new(None),
             response_headers: RefCell::default(),
             body: RefCell::default(),
@@ -57,6 +66,21 @@ impl Context {
     /// Returns the value of the response's `X-Request-Id`.
     pub fn request_id(&self) -> &str {
         &self.0.request_id
+    }
+
+    /// Returns the trace that the request belongs to.
+    pub fn trace(&self) -> Option<&TraceParent> {
+        self.0.trace.as_ref()
+    }
+
+    /// Returns the id of that trace.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.trace().map(TraceParent::trace_id)
+    }
+
+    /// Returns the time that this request has spent in other servers.
+    pub fn timings(&self) -> &Rc<Timings> {
+        &self.0.timings
     }
 
     /// Returns the id of the user whose token was verified.
@@ -98,6 +122,7 @@ impl Context {
             level,
             component: self.component(),
             request_id: self.request_id(),
+            trace_id: self.trace_id(),
             message: Some(message),
             request: None,
         });

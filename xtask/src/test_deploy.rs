@@ -5,6 +5,7 @@ mod container;
 mod files;
 mod kubernetes;
 mod load;
+mod monitoring;
 mod nginx;
 mod registry;
 mod report;
@@ -19,7 +20,7 @@ use crate::build;
 use crate::shutdown::unless_stopped;
 use report::Summary;
 
-/// Run the tests of deploy/: manifests, images, proxies, the registry, and whole deployments
+/// Run the tests of deploy/: manifests, images, proxies, alerts, the registry, and whole deployments
 ///
 /// What a part needs and this machine does not have is named, and the part is skipped.
 /// Exits non-zero when a part fails.
@@ -41,6 +42,8 @@ enum Part {
     Kubernetes,
     /// Scripts, units, the image's Dockerfile, the Compose file, and the files of the proxies
     Files,
+    /// The alerts and the dashboard, with Prometheus's own checks
+    Monitoring,
     /// A push to a real registry, signed with cosign, and its start by Spin
     Registry,
     /// Old, new and old instances behind nginx, replaced while clients write
@@ -59,6 +62,9 @@ pub async fn run(arguments: &Args) -> Result<()> {
     }
     if is_chosen(Part::Files) {
         files::run(&mut summary)?;
+    }
+    if is_chosen(Part::Monitoring) {
+        monitoring::run(&mut summary);
     }
     let progress = Progress::new();
     let parts = [Part::Registry, Part::Upgrade, Part::Compose, Part::Server];

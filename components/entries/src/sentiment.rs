@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use thought_diary::{
     analysis::{Analysis, AnalyzeRequest, Fallback, ModelUse},
-    http::{Context, X_REQUEST_ID, send},
+    http::{Context, SERVER_TIMING, X_REQUEST_ID, X_TRACEPARENT, send},
     log::Level,
     timeout::timeout,
 };
@@ -45,7 +45,7 @@ pub async fn analyze(
         user_digest: config.keys.digest("user", &user_id.to_string()),
         model,
     };
-    let response = post(context.request_id(), &body);
+    let response = post(context, &body);
     let result = timeout(config.sentiment_timeout(), response)
         .await
         .unwrap_or(Err(Failure::Unavailable));
@@ -58,17 +58,24 @@ pub async fn analyze(
     result
 }
 
-async fn post(request_id: &str, body: &AnalyzeRequest) -> Result<Analysis, Failure> {
+async fn post(context: &Context, body: &AnalyzeRequest) -> Result<Analysis, Failure> {
     let body = serde_json::to_vec(body).map_err(|_| Failure::Text)?;
-    let request = http::Request::builder()
+    let mut request = http::Request::builder()
         .method(Method::POST)
         .uri(URL)
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::CONTENT_LENGTH, body.len())
-        .header(X_REQUEST_ID, request_id)
+        .header(X_REQUEST_ID, context.request_id());
+    if let Some(trace) = context.trace() {
+        request = request.header(X_TRACEPARENT, trace.as_str());
+    }
+    let request = request
         .body(Bytes::from(body))
         .map_err(|_| Failure::Unavailable)?;
     let response = send(request).await.map_err(|_| Failure::Unavailable)?;
+    if let Some(timings) = response.header(&SERVER_TIMING) {
+        context.timings().add_header(&timings);
+    }
     match response.status {
         StatusCode::OK => {}
         // An invalid setting of the component affects every text.

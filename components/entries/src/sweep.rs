@@ -1,6 +1,6 @@
 //! `POST /internal/sweep`: analyzes entries that the model has not marked yet.
 
-mod db;
+pub mod db;
 
 use std::{
     collections::BTreeMap,

@@ -5,6 +5,7 @@ use thought_diary::{
     Error, Response,
     analysis::{Analysis, AnalyzeRequest, Analyzer, Fallback, ModelUse},
     http::{Body, Context},
+    metrics::{MODEL_FALLBACKS, count},
     response::json,
 };
 
@@ -30,7 +31,10 @@ pub async fn analyze(context: Context, body: Body) -> Result<Response, Error> {
     };
     let (marks, analyzed_by, fallback) = match marks {
         Ok(marks) => (marks, Analyzer::Model, None),
-        Err(fallback) => (lexicon::analyze(&text), Analyzer::Lexicon, Some(fallback)),
+        Err(fallback) => {
+            count_fallback(fallback);
+            (lexicon::analyze(&text), Analyzer::Lexicon, Some(fallback))
+        }
     };
     let markup = render(&text, &marks);
     Ok(json(
@@ -43,4 +47,16 @@ pub async fn analyze(context: Context, body: Body) -> Result<Response, Error> {
             fallback,
         },
     ))
+}
+
+fn count_fallback(fallback: Fallback) {
+    let reason = match fallback {
+        // The model is called next.
+        Fallback::Pending => return,
+        Fallback::NoModel => "no_model",
+        Fallback::Limited(_) => "limited",
+        Fallback::Unavailable => "unavailable",
+        Fallback::Unusable => "unusable",
+    };
+    count(&MODEL_FALLBACKS, &[reason]);
 }

@@ -17,7 +17,13 @@ mod subject;
 use std::time::{Duration, Instant};
 
 use spin_sdk::time::sleep;
-use thought_diary::{analysis::Fallback, http::Context, log::Level};
+use thought_diary::{
+    analysis::Fallback,
+    http::Context,
+    log::Level,
+    metrics,
+    timings::{Server, measure},
+};
 
 pub use self::phrases::locate;
 use crate::{config::ModelConfig, markup::Mark};
@@ -97,10 +103,14 @@ pub async fn analyze(
         }
     };
     let time_left = config.timeout.saturating_sub(started.elapsed());
-    let response = client::complete(config, text, features, time_left).await;
+    let call = client::complete(config, text, features, time_left);
+    let called = Instant::now();
+    let response = measure(Server::Model, call).await;
     let marks = response
         .phrases
         .and_then(|phrases| locate_all(text, &phrases));
+    metrics::observe(&metrics::MODEL_CALL_DURATION, &[], called.elapsed());
+    metrics::count(&metrics::MODEL_CALLS, &[outcome_label(&marks)]);
     let record = CallRecord {
         permit,
         outcome: Failure::outcome(marks.as_ref().err()),
@@ -152,10 +162,21 @@ fn locate_all(text: &str, phrases: &[Phrase]) -> Result<Vec<Mark>, Failure> {
     Ok(marks)
 }
 
+/// Returns the outcome of a call for the metrics.
+fn outcome_label(marks: &Result<Vec<Mark>, Failure>) -> &'static str {
+    match marks.as_ref().map_err(Failure::fallback) {
+        Ok(_) => "success",
+        Err(Fallback::Unusable) => "unusable",
+        Err(_) => "failure",
+    }
+}
+
 /// Decodes cached marks; `None`, after a warning in the log, if they are not valid marks of `text`.
 fn decode(context: &Context, value: &str, text: &str) -> Option<Vec<Mark>> {
     let marks = cache::decode(value, text);
-    if marks.is_none() {
+    if marks.is_some() {
+        metrics::count(&metrics::CACHE_HITS, &[]);
+    } else {
         context.log(Level::Warn, "ignored cached marks that are invalid");
     }
     marks
