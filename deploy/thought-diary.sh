@@ -2,7 +2,9 @@
 # Runs Thought Diary in a container and under systemd.
 #
 #   thought-diary serve                serves on $LISTEN; on Spin if `spin` is installed, otherwise on the embedded host
-#   thought-diary migrate up|status|down
+#   thought-diary migrate up|status|down|finish
+#   thought-diary user add|list|disable|reset
+#   thought-diary backup|restore       needs Postgres's client programs, which the image does not have
 #   thought-diary sweep --url URL      re-analyzes the entries that the model failed on
 #   thought-diary health               exits with 0 if the service on $LISTEN answers GET /ready with 200
 #
@@ -65,14 +67,15 @@ serve() {
         --runtime-config-file "${RUNTIME_CONFIG_FILE:-$home/runtime-config.toml}" "${variables[@]}"
 }
 
-migrate() {
+# Runs a command of xtask on the database.
+on_database() {
     local name=database_url
     # The role that owns the tables, where there is one (deploy/postgres/role.sql).
     [[ ! -s $secrets/migrate_database_url ]] || name=migrate_database_url
     SPIN_VARIABLE_DATABASE_URL=$(secret "$name")
     export SPIN_VARIABLE_DATABASE_URL=${SPIN_VARIABLE_DATABASE_URL:-${DATABASE_URL:-}}
-    : "${SPIN_VARIABLE_DATABASE_URL:?is not set: name the database to migrate}"
-    exec "$home/bin/xtask" migrate "$@"
+    : "${SPIN_VARIABLE_DATABASE_URL:?is not set: name the database}"
+    exec "$home/bin/xtask" "$@"
 }
 
 sweep() {
@@ -94,6 +97,7 @@ health() {
 
 case ${1:-serve} in
     serve) serve ;;
-    migrate | sweep | health) "$@" ;;
-    *) echo "usage: thought-diary serve|migrate|sweep|health" >&2 && exit 2 ;;
+    migrate | user | backup | restore) on_database "$@" ;;
+    sweep | health) "$@" ;;
+    *) echo "usage: thought-diary serve|migrate|user|backup|restore|sweep|health" >&2 && exit 2 ;;
 esac

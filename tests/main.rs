@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 mod support {
     pub mod analysis;
     pub mod app;
+    pub mod bouncers;
     pub mod client;
     pub mod database;
     pub mod entries;
@@ -46,6 +47,7 @@ mod accounts {
     mod legacy_passwords;
     mod limits_without_redis;
     mod login;
+    mod operators;
     mod password_change;
     mod rate_limits;
     mod register;
@@ -79,6 +81,7 @@ mod diaries {
 mod migrations {
     mod adopted_data;
     mod adoption;
+    mod finish;
     mod newer_schema;
     mod sample_data;
     mod steps;
@@ -96,6 +99,7 @@ mod sentiment {
 }
 
 mod system {
+    mod backup;
     mod cors;
     mod docs;
     mod headers;

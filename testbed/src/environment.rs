@@ -80,6 +80,12 @@ impl Environment {
         })
     }
 
+    /// Returns the process id of Postgres, if it runs.
+    #[must_use]
+    pub fn postgres_pid(&self) -> Option<u32> {
+        self.postgres.pid()
+    }
+
     /// Stops both servers.
     pub async fn stop(self) {
         tokio::join!(self.redis.stop(), self.postgres.stop());

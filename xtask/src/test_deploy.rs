@@ -2,11 +2,13 @@
 
 mod compose;
 mod container;
+mod failover;
 mod files;
 mod kubernetes;
 mod load;
 mod monitoring;
 mod nginx;
+mod recovery;
 mod registry;
 mod report;
 mod server;
@@ -50,6 +52,10 @@ enum Part {
     Upgrade,
     /// The Compose deployment in Docker: the end-to-end tests through its proxy, a backup, a rollback
     Compose,
+    /// A dropped table, and a recovery of the second before with pgBackRest
+    Recovery,
+    /// A primary that is killed while clients write, and its replica behind HAProxy
+    Failover,
     /// An installation on a real systemd in a container, with certificates of a real ACME server
     Server,
 }
@@ -67,7 +73,13 @@ pub async fn run(arguments: &Args) -> Result<()> {
         monitoring::run(&mut summary);
     }
     let progress = Progress::new();
-    let parts = [Part::Registry, Part::Upgrade, Part::Compose, Part::Server];
+    let parts = [
+        Part::Registry,
+        Part::Upgrade,
+        Part::Compose,
+        Part::Failover,
+        Part::Server,
+    ];
     if parts.into_iter().any(is_chosen) {
         unless_stopped(build::components(&progress)).await?;
     }
@@ -79,6 +91,12 @@ pub async fn run(arguments: &Args) -> Result<()> {
     }
     if is_chosen(Part::Compose) {
         unless_stopped(compose::run(&mut summary, &progress)).await?;
+    }
+    if is_chosen(Part::Recovery) {
+        unless_stopped(recovery::run(&mut summary, &progress)).await?;
+    }
+    if is_chosen(Part::Failover) {
+        unless_stopped(failover::run(&mut summary, &progress)).await?;
     }
     if is_chosen(Part::Server) {
         unless_stopped(server::run(&mut summary, &progress)).await?;
