@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
@@ -82,7 +82,13 @@ impl TestEnv {
         migrate::up(&database_url).await?;
         let redis_url = redis.url(0);
         let variables = variables(&database_url, &redis_url, &model.host())?;
-        let app = start_app(runtime, folder.path(), variables, BTreeMap::new()).await?;
+        let app = start_app(
+            runtime,
+            folder.path().join("shared"),
+            variables,
+            BTreeMap::new(),
+        )
+        .await?;
         let openapi = Arc::new(OpenApi::new(fetch_document(app.url()).await?));
         let service = Service::new(app.url(), openapi.clone());
         Ok(Self {
@@ -196,11 +202,25 @@ impl TestEnv {
         settings: Settings<'_>,
         environment: &[(&str, &str)],
     ) -> Instance {
+        let state_dir = self.new_folder();
+        self.start_instance_in(state_dir, database_url, redis_url, settings, environment)
+            .await
+    }
+
+    /// As [`start_instance_with`](Self::start_instance_with), with the runtime's state, logs for example, in a folder.
+    pub async fn start_instance_in(
+        &self,
+        state_dir: PathBuf,
+        database_url: &str,
+        redis_url: &str,
+        settings: Settings<'_>,
+        environment: &[(&str, &str)],
+    ) -> Instance {
         let variables = variables(database_url, redis_url, &self.model.host());
         let mut variables = variables.expect("the servers have URLs");
         variables.extend(owned(settings));
         let environment = owned(environment).collect();
-        let app = start_app(self.runtime, self.folder.path(), variables, environment).await;
+        let app = start_app(self.runtime, state_dir, variables, environment).await;
         let app = app.expect("the service starts");
         Instance {
             service: Service::new(app.url(), self.openapi.clone()),
@@ -210,6 +230,12 @@ impl TestEnv {
         }
     }
 
+    /// Creates a folder that no other test uses.
+    pub fn new_folder(&self) -> PathBuf {
+        let folder = TempDir::new_in(self.folder.path());
+        folder.expect("a folder is created").keep()
+    }
+
     /// Returns true if the instances run on Spin, which exports traces.
     pub fn runs_on_spin(&self) -> bool {
         self.runtime == Kind::Spin
@@ -217,8 +243,7 @@ impl TestEnv {
 
     /// Starts a Redis that no other test uses.
     pub async fn start_redis(&self) -> redis::Server {
-        let folder = TempDir::new_in(self.folder.path()).expect("a folder is created");
-        let started = redis::Server::start(&folder.keep()).await;
+        let started = redis::Server::start(&self.new_folder()).await;
         started.expect("Redis starts")
     }
 
@@ -319,7 +344,7 @@ fn variables(
 
 async fn start_app(
     runtime: Kind,
-    folder: &Path,
+    state_dir: PathBuf,
     variables: BTreeMap<String, String>,
     environment: BTreeMap<String, String>,
 ) -> Result<App> {
@@ -328,7 +353,7 @@ async fn start_app(
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         variables,
         environment,
-        state_dir: TempDir::new_in(folder)?.keep(),
+        state_dir,
         inherit_output: false,
     };
     App::start(runtime, options).await

@@ -254,3 +254,27 @@ async fn of_a_hanging_redis_stop_no_request(env: &TestEnv) {
         user.log_in(&user.session().email, PASSWORD).await;
     }
 }
+
+/// The runtime writes what the components log to files. Writes to this device fail as on a full disk.
+#[apply(e2e_test!)]
+async fn of_the_log_stop_no_request(env: &TestEnv) {
+    let state_dir = env.new_folder();
+    let logs = state_dir.join("logs");
+    std::fs::create_dir(&logs).expect("the folder is created");
+    for component in ["auth", "entries", "sentiment", "system"] {
+        let file = logs.join(format!("{component}_stderr.txt"));
+        std::os::unix::fs::symlink("/dev/full", file).expect("the link is created");
+    }
+    let database_url = env.new_migrated_database().await;
+    let redis_url = env.new_redis_database();
+    // Debug, so that each component writes lines.
+    let settings = [("log_level", "debug")];
+    let instance = env.start_instance_in(state_dir, &database_url, &redis_url, &settings, &[]);
+    let instance = instance.await;
+    let user = instance.user().await;
+    let entry = user
+        .create_entry("Nothing is logged, and all is well.")
+        .await;
+    assert_eq!(user.read_entry(&entry).await, entry);
+    user.get("/ready").await.expect_status(200);
+}

@@ -6,8 +6,8 @@ use testbed::progress::Progress;
 use testbed::runtime::Kind;
 use testbed::{cargo, postgres, redis};
 
-use crate::build;
 use crate::shutdown::unless_stopped;
+use crate::{build, test_contract};
 
 /// Run all tests but the fault tests: unit tests, those of the host, and the end-to-end tests
 ///
@@ -18,6 +18,7 @@ use crate::shutdown::unless_stopped;
 ///   cargo xtask test login              only tests with `login` in their name
 ///   cargo xtask test --runtime spin     the end-to-end tests on the spin on the PATH
 ///   cargo xtask test faults             only the fault tests, see `cargo xtask test faults --help`
+///   cargo xtask test contract           only generated requests, see `cargo xtask test contract --help`
 #[derive(clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -46,6 +47,7 @@ enum Command {
     ///   cargo xtask test faults --runtime spin
     #[command(verbatim_doc_comment)]
     Faults(Selection),
+    Contract(test_contract::Args),
 }
 
 /// The tests to run, and the runtime to run them on.
@@ -62,6 +64,7 @@ pub async fn run(arguments: &Args) -> Result<()> {
     match &arguments.command {
         None => unless_stopped(test(&arguments.selection)).await,
         Some(Command::Faults(selection)) => unless_stopped(test_faults(selection)).await,
+        Some(Command::Contract(arguments)) => unless_stopped(test_contract::run(arguments)).await,
     }
 }
 
