@@ -11,7 +11,10 @@ mod route;
 mod sentry;
 mod trace;
 
-use std::{rc::Rc, time::Instant};
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use http::Method;
 use spin_sdk::wasip3::http::types::{ErrorCode, Request as RawRequest, Response as RawResponse};
@@ -112,13 +115,13 @@ pub async fn serve(
         Ok(response) => (None, response),
         Err(error) => (error.cause().map(str::to_owned), error.into()),
     };
-    log_request(&request, visibility, &response, start, cause.as_deref());
-    metrics::count_request(
-        &request.method,
-        request.route,
-        response.status(),
-        start.elapsed(),
-    );
+    let duration = start.elapsed();
+    log_request(&request, visibility, &response, duration, cause.as_deref());
+    let is_counted = request.context.is_counted();
+    if is_counted {
+        let status = response.status();
+        metrics::count_request(&request.method, request.route, status, duration);
+    }
     let failure = cause.map(|cause| sentry::Failure {
         method: request.method.to_string(),
         route: request.route,
@@ -132,7 +135,9 @@ pub async fn serve(
     finish(&mut response, request, visibility, streamed.is_some());
     let streamed = streamed.map(|pieces| streamed_body(pieces, context.clone()));
     let raw = into_wasi_response(response, streamed).await;
-    metrics::schedule_flush(&config.redis_url);
+    if is_counted {
+        metrics::schedule_flush(&config.redis_url);
+    }
     if let (Some(dsn), Some(failure)) = (&config.sentry, failure) {
         sentry::report(dsn, &config.redis_url, context, failure);
     }
@@ -154,7 +159,7 @@ fn log_request(
     request: &Request,
     visibility: Visibility,
     response: &Response,
-    start: Instant,
+    duration: Duration,
     cause: Option<&str>,
 ) {
     let level = match (cause, visibility) {
@@ -165,7 +170,6 @@ fn log_request(
     if !log::enabled(level) {
         return;
     }
-    let duration = start.elapsed();
     let context = &request.context;
     let time_in = |server| context.timings().get(server).map(milliseconds);
     log::write(&log::Line {

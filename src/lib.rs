@@ -12,6 +12,7 @@
 )]
 
 pub mod analysis;
+mod background;
 pub mod config;
 pub mod digest;
 mod dsn;

@@ -1,9 +1,9 @@
 //! Counts and times of all instances together, which `GET /internal/metrics` shows to Prometheus.
 //!
-//! An instance adds up what it counts in memory ([`count`], [`observe`]), and adds that to the totals in Redis at most
-//! every quarter of a second, after a response was sent. A flush is one command, so a request pays a fraction of it.
+//! An instance adds up what it counts in memory ([`count`], [`observe`]), and adds that to the totals in Redis twice a
+//! second and after 128 requests, when a response was sent. A flush is one command, so a request pays a fraction of it.
 //! Redis adds each batch once, also if it is sent again. Lost are the batches that an instance cannot send before it
-//! ends: the last quarter of a second of a process that is killed, and what happens while Redis is unreachable for longer
+//! ends: the last half second of a process that is killed, and what happens while Redis is unreachable for longer
 //! than instances live.
 
 mod catalog;

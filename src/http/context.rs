@@ -37,6 +37,7 @@ struct Inner {
     trace: Option<TraceParent>,
     timings: Rc<Timings>,
     user_id: Cell<Option<i32>>,
+    is_counted: Cell<bool>,
     response_headers: RefCell<HeaderMap>,
     body: RefCell<Option<BodyStream>>,
 }
@@ -53,6 +54,7 @@ impl Context {
             trace,
             timings: Rc::default(),
             user_id: Cell::new(None),
+            is_counted: Cell::new(true),
             response_headers: RefCell::default(),
             body: RefCell::default(),
         }))
@@ -91,6 +93,15 @@ impl Context {
     /// Records the user for the log, once the token is verified.
     pub fn set_user_id(&self, user_id: i32) {
         self.0.user_id.set(Some(user_id));
+    }
+
+    /// Leaves the request out of the metrics, whose flush would connect to Redis.
+    pub fn do_not_count(&self) {
+        self.0.is_counted.set(false);
+    }
+
+    pub(super) fn is_counted(&self) -> bool {
+        self.0.is_counted.get()
     }
 
     /// Sets a header of the response, whether the handler succeeds or fails.

@@ -15,12 +15,13 @@ use http::{Request, StatusCode, header};
 use serde::Serialize;
 use spin_sdk::{
     redis::{RedisParameter, RedisResult},
-    wasip3::{random::random::get_random_u64, spawn},
+    wasip3::random::random::get_random_u64,
 };
 
 use super::{client::send, context::Context};
 use crate::{
-    config::Secret, dsn::Dsn, error::Error, log::Level, redis, time::timestamp, timeout::timeout,
+    background::run_after_response, config::Secret, dsn::Dsn, error::Error, log::Level, redis,
+    time::timestamp, timeout::timeout,
 };
 
 /// Name and version of this program, as Sentry shows it.
@@ -70,7 +71,7 @@ pub fn report(dsn: &'static Dsn, redis_url: &'static Secret, context: Context, f
         return;
     }
     LAST.set(Some(now));
-    spawn(async move {
+    run_after_response(async move {
         if !is_permitted(redis_url).await {
             return;
         }

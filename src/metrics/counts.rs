@@ -106,6 +106,11 @@ pub fn observe(metric: &'static Metric, labels: &[&'static str], duration: Durat
     });
 }
 
+/// Returns whether nothing was counted since the last [`take`].
+pub fn are_empty() -> bool {
+    COUNTS.with_borrow(|counts| counts.counters.is_empty() && counts.histograms.is_empty())
+}
+
 /// Takes all counts, as fields of the totals in Redis and their increments.
 pub fn take() -> Vec<(String, u64)> {
     let Counts {

@@ -2,17 +2,17 @@
 
 use std::{
     cell::{Cell, RefCell},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use spin_sdk::{
     redis::{RedisParameter, RedisResult},
     time::sleep,
-    wasip3::{random::random::get_random_u64, spawn},
+    wasip3::random::random::get_random_u64,
 };
 
 use super::counts;
-use crate::{config::Secret, error::Error, redis};
+use crate::{background::run_after_response, config::Secret, error::Error, redis};
 
 /// A hash: from the names of series to their totals. The hash tag keeps both kinds of key in one slot of a cluster.
 const TOTALS: &str = "{metrics}:totals";
@@ -37,9 +37,12 @@ const BATCH_TTL: &str = "60";
 /// Seconds after which the totals of a service without requests are forgotten: 30 days.
 const TOTALS_TTL: &str = "2592000";
 
-/// Time from the first count to the flush. Spin does not drop an instance before its tasks have ended, so
-/// the flush also delays the end of an instance that has served its last request.
-const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
+/// Time from the first count to the flush. Spin does not drop an instance before its tasks have ended.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Length of the pauses into which [`FLUSH_INTERVAL`] is divided. An instance that has flushed after its last request
+/// lingers no longer than this.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Requests after which an instance flushes at once: Spin lets an instance serve 128.
 const FLUSH_REQUESTS: u32 = 128;
@@ -56,7 +59,7 @@ struct Batch {
 thread_local! {
     /// Requests since the last flush.
     static REQUESTS: Cell<u32> = const { Cell::new(0) };
-    /// Whether a task waits for [`FLUSH_INTERVAL`].
+    /// Whether the task runs that flushes every [`FLUSH_INTERVAL`].
     static IS_SCHEDULED: Cell<bool> = const { Cell::new(false) };
     /// Whether a task is flushing.
     static IS_FLUSHING: Cell<bool> = const { Cell::new(false) };
@@ -69,52 +72,69 @@ pub fn schedule_flush(redis_url: &'static Secret) {
     let requests = REQUESTS.get() + 1;
     REQUESTS.set(requests);
     if requests >= FLUSH_REQUESTS {
-        spawn(flush(redis_url));
-    } else if !IS_SCHEDULED.replace(true) {
-        spawn(async move {
-            sleep(FLUSH_INTERVAL).await;
+        // If it fails, the task below tries again.
+        run_after_response(async { drop(flush(redis_url).await) });
+    }
+    if !IS_SCHEDULED.replace(true) {
+        run_after_response(async {
+            flush_until_empty(redis_url).await;
             IS_SCHEDULED.set(false);
-            flush(redis_url).await;
         });
     }
 }
 
-/// Adds this instance's counts to the totals, and those that are counted in the meantime. A batch that fails is kept
-/// for the next flush of this instance.
-async fn flush(redis_url: &Secret) {
-    REQUESTS.set(0);
-    if IS_FLUSHING.replace(true) {
-        return;
-    }
-    while let Some(batch) = next_batch() {
-        if add(redis_url, &batch).await.is_err() {
-            FAILED.set(Some(batch));
-            break;
+/// Flushes every [`FLUSH_INTERVAL`] until everything is flushed or Redis fails.
+async fn flush_until_empty(redis_url: &Secret) {
+    let mut start = Instant::now();
+    while !counts::are_empty() {
+        sleep(PAUSE).await;
+        if start.elapsed() >= FLUSH_INTERVAL {
+            if flush(redis_url).await.is_err() {
+                return;
+            }
+            start = Instant::now();
         }
     }
+}
+
+/// Adds this instance's counts to the totals, unless another task is doing that.
+///
+/// # Errors
+/// When Redis fails. The batch is then kept for the next flush of this instance.
+async fn flush(redis_url: &Secret) -> Result<(), Error> {
+    REQUESTS.set(0);
+    if IS_FLUSHING.replace(true) {
+        return Ok(());
+    }
+    let result = send_batches(redis_url).await;
     IS_FLUSHING.set(false);
+    result
 }
 
-fn next_batch() -> Option<Batch> {
-    FAILED.take().or_else(|| {
-        let fields = counts::take();
-        (!fields.is_empty()).then(|| Batch {
-            id: format!("{BATCH}{:016x}", get_random_u64()),
-            fields,
-        })
-    })
+async fn send_batches(redis_url: &Secret) -> Result<(), Error> {
+    if let Some(batch) = FAILED.take() {
+        send(redis_url, batch).await?;
+    }
+    let fields = counts::take();
+    if fields.is_empty() {
+        return Ok(());
+    }
+    let id = format!("{BATCH}{:016x}", get_random_u64());
+    send(redis_url, Batch { id, fields }).await
 }
 
-async fn add(redis_url: &Secret, batch: &Batch) -> Result<(), Error> {
+async fn send(redis_url: &Secret, batch: Batch) -> Result<(), Error> {
     let mut arguments = [ADD, "2", TOTALS, &batch.id, BATCH_TTL, TOTALS_TTL]
         .map(binary)
         .to_vec();
     for (field, count) in &batch.fields {
         arguments.extend([binary(field), binary(&count.to_string())]);
     }
-    redis::execute_within(REDIS_TIMEOUT, redis_url, "EVAL", arguments)
-        .await
-        .map(drop)
+    let added = redis::execute_within(REDIS_TIMEOUT, redis_url, "EVAL", arguments).await;
+    if added.is_err() {
+        FAILED.set(Some(batch));
+    }
+    added.map(drop)
 }
 
 /// Returns the names of all series and their totals.

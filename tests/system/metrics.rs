@@ -99,6 +99,10 @@ async fn count_the_requests_of_all_instances_exactly(env: &TestEnv) {
     }
     let count = metrics.get(&format!("{name}_count{{{list}}}"));
     assert_eq!(count, Some(750.0));
+    // The processes were asked for their health when they started.
+    let series = metrics.of("http_requests_total");
+    let health = series.keys().find(|series| series.contains("/health"));
+    assert_eq!(health, None);
 }
 
 #[apply(e2e_test!)]
