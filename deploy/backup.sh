@@ -34,9 +34,9 @@ coproc psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1
 input=${COPROC[1]} output=${COPROC[0]} line=
 echo "begin isolation level repeatable read read only; set local statement_timeout = 0; select pg_export_snapshot();" >&"$input"
 read -r snapshot <&"$output" || { echo "the database cannot be read: see above" >&2 && exit 1; }
-{ cat "$contents" && echo '\echo done'; } >&"$input"
-while read -r line <&"$output" && [[ $line != done ]]; do echo "$line"; done >"$name.contents.part"
-[[ $line == done ]] || { echo "the contents of the database cannot be counted: see above" >&2 && exit 1; }
+{ cat "$contents" && printf '%s\n' '\echo complete'; } >&"$input"
+while read -r line <&"$output" && [[ $line != complete ]]; do echo "$line"; done >"$name.contents.part"
+[[ $line == complete ]] || { echo "the contents of the database cannot be counted: see above" >&2 && exit 1; }
 
 pg_dump --format=custom --lock-wait-timeout=60s --snapshot="$snapshot" --file="$name.dump.part"
 echo 'commit;' >&"$input"

@@ -136,8 +136,8 @@ async fn reset_passwords(env: &TestEnv) {
     let kept = "select legacy_password_hash from users where email = $1";
     let kept: Option<String> = database.value(kept, &[&address]).await;
     assert_eq!(kept, None);
-    let logged = ["password_reset", "logged_in"];
-    assert_eq!(latest_actions(env, &user, 2).await, logged);
+    let logged = ["password_reset", "login_failed", "logged_in"];
+    assert_eq!(latest_actions(env, &user, 3).await, logged);
 }
 
 #[apply(e2e_test!)]

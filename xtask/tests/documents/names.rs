@@ -7,7 +7,12 @@ use crate::markdown::code_spans;
 const PREFIX: &str = "SPIN_VARIABLE_";
 
 /// Names that begin like a setting and are none, with what they are.
-const OTHER_NAMES: [(&str, &str); 1] = [("log_min_duration_statement", "a setting of Postgres")];
+const OTHER_NAMES: [(&str, &str); 4] = [
+    ("log_min_duration_statement", "a setting of Postgres"),
+    ("model_ms", "a field of a log line"),
+    ("redis_ms", "a field of a log line"),
+    ("write_count", "a function of the database"),
+];
 
 /// Folders of the repository in which named files must exist.
 const FOLDERS: [&str; 10] = [
@@ -48,7 +53,10 @@ pub fn settings(text: &str, is_markdown: bool, known: &BTreeSet<String>) -> Vec<
     }
     let first = |name: &str| name.split('_').next().unwrap_or_default().to_owned();
     let beginnings: BTreeSet<String> = known.iter().map(|name| first(name)).collect();
-    let is_other = |name: &str| OTHER_NAMES.iter().any(|(other, _)| *other == name);
+    // Counters and histograms, which Prometheus names so.
+    let is_metric = |name: &str| name.ends_with("_total") || name.ends_with("_seconds");
+    let is_other =
+        |name: &str| is_metric(name) || OTHER_NAMES.iter().any(|(other, _)| *other == name);
     if is_markdown {
         found.extend(code_spans(text).into_iter().filter(|(_, name)| {
             name.contains('_')
