@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, poll};
 use spin_sdk::{
     http::IncomingMessage,
@@ -69,7 +69,7 @@ pub struct Lines {
     /// `None` once the whole body has arrived.
     trailers: Option<FutureReader<Result<Option<Trailers>, ErrorCode>>>,
     /// Bytes that arrived and were not returned yet.
-    buffer: Vec<u8>,
+    buffer: BytesMut,
 }
 
 impl Lines {
@@ -79,7 +79,7 @@ impl Lines {
         Self {
             stream,
             trailers: Some(trailers),
-            buffer: Vec::new(),
+            buffer: BytesMut::new(),
         }
     }
 
@@ -88,19 +88,18 @@ impl Lines {
     /// # Errors
     /// `TooLong` for a line beyond `limit`, `Incomplete` when the body ends early
     /// or no more of it arrives in time.
-    pub async fn next(&mut self, limit: usize) -> Result<Option<Vec<u8>>, BodyError> {
+    pub async fn next(&mut self, limit: usize) -> Result<Option<Bytes>, BodyError> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let rest = self.buffer.split_off(end + 1);
-                let mut line = std::mem::replace(&mut self.buffer, rest);
-                line.pop();
-                return Ok(Some(line));
+                let mut line = self.buffer.split_to(end + 1);
+                line.truncate(end);
+                return Ok(Some(line.freeze()));
             }
             if self.buffer.len() > limit {
                 return Err(BodyError::TooLong);
             }
             if self.trailers.is_none() {
-                let line = std::mem::take(&mut self.buffer);
+                let line = self.buffer.split().freeze();
                 return Ok((!line.is_empty()).then_some(line));
             }
             let read = timeout(PIECE_TIMEOUT, self.stream.read(Vec::with_capacity(CHUNK)));

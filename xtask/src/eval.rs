@@ -25,7 +25,7 @@ use report::Outcome;
 /// tests/data as a diary, and compares the sentiment with the label. The words and
 /// rules may be tuned on polarity.tsv (--misses lists what is read wrong there), never
 /// on polarity_held_out.tsv, of which only totals are shown. VADER needs Python 3
-/// with venv, and PyPI; it is installed into target/vader. Takes about half a minute.
+/// with venv, and PyPI; it is installed below target/. Takes about half a minute.
 ///
 /// Examples:
 ///   cargo xtask eval

@@ -16,10 +16,12 @@ mod generate;
 mod local;
 mod migrate;
 mod push;
+mod python;
 mod seed;
 mod shutdown;
 mod sweep;
 mod test;
+mod test_contract;
 mod test_deploy;
 mod up;
 

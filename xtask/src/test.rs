@@ -7,9 +7,9 @@ use testbed::runtime::Kind;
 use testbed::{cargo, postgres, redis};
 
 use crate::shutdown::unless_stopped;
-use crate::{build, test_deploy};
+use crate::{build, test_contract, test_deploy};
 
-/// Run all tests but those of faults and deployments: unit tests, those of the host, and the end-to-end tests
+/// Run all tests but those of faults, the contract and deployments: unit tests, those of the host, and the end-to-end tests
 ///
 /// Starts a temporary Postgres and Redis. Exits non-zero when a test fails.
 ///
@@ -19,6 +19,7 @@ use crate::{build, test_deploy};
 ///   cargo xtask test --runtime spin     the end-to-end tests on the spin on the PATH
 ///   cargo xtask test --url https://diary.test     the end-to-end tests that can run on a service elsewhere
 ///   cargo xtask test faults             only the fault tests, see `cargo xtask test faults --help`
+///   cargo xtask test contract           only generated requests, see `cargo xtask test contract --help`
 ///   cargo xtask test deploy             only the tests of deploy/, see `cargo xtask test deploy --help`
 #[derive(clap::Args)]
 #[command(
@@ -56,6 +57,7 @@ enum Command {
     ///   cargo xtask test faults --runtime spin
     #[command(verbatim_doc_comment)]
     Faults(Selection),
+    Contract(test_contract::Args),
     Deploy(test_deploy::Args),
 }
 
@@ -73,6 +75,9 @@ pub async fn run(arguments: &Args) -> Result<()> {
     match (&arguments.command, &arguments.url) {
         (Some(Command::Faults(selection)), _) => unless_stopped(test_faults(selection)).await,
         (Some(Command::Deploy(arguments)), _) => test_deploy::run(arguments).await,
+        (Some(Command::Contract(arguments)), _) => {
+            unless_stopped(test_contract::run(arguments)).await
+        }
         (None, Some(url)) => unless_stopped(test_url(url, &arguments.selection)).await,
         (None, None) => unless_stopped(test(&arguments.selection)).await,
     }
