@@ -89,7 +89,9 @@ async fn test_url(url: &str, arguments: &Selection) -> Result<()> {
     for filter in filters(arguments) {
         let mut command = cargo::command();
         command
-            .args(["test", "--workspace", "--test", "e2e", "--", "--ignored"])
+            .args(["test", "--workspace", "--test", "e2e", "--"])
+            // Fewer at once than on servers of their own, because one instance serves all of them.
+            .args(["--ignored", "--test-threads", "3"])
             .args(filter)
             .env("E2E_URL", url);
         passed &= succeeds(command).await?;

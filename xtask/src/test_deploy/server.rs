@@ -77,11 +77,13 @@ const PROXY_CHECKS: &str = r#"
     medium=$(upload 131072 /auth/login)
     own=$(grep -ci '^x-request-id:' /tmp/head)
     sizes="$medium $own $(upload 200000 /auth/login) $(upload 200000 /diaries/import)"
-    REDISCLI_AUTH=$(cat /etc/thought-diary/credentials/redis_password) redis-cli flushall > /dev/null
+    forget_attempts() { REDISCLI_AUTH=$(cat /etc/thought-diary/credentials/redis_password) redis-cli flushall > /dev/null; }
+    forget_attempts
     for n in 1 2 3 4 5 6; do
         login=$(status https://diary.test/auth/login -H 'content-type: application/json' -H "x-forwarded-for: 192.0.2.$n" \
             -d '{"email":"nobody'$n'@example.com","password":"Passw0rd!"}')
     done
+    forget_attempts
     echo "$http $hsts $invalid $sizes $login"
 "#;
 
