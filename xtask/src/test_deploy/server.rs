@@ -175,7 +175,7 @@ fn test(host: &Path, progress: &Progress) -> Result<()> {
     if Kind::detect() == Kind::Spin {
         fs::copy(which::which("spin")?, root.join("root/release/bin/spin"))?;
     }
-    server.run("systemctl disable --quiet --now caddy; systemctl enable --quiet --now nginx")?;
+    server.run("systemctl disable --quiet --now caddy")?;
     server.run(START_PEBBLE)?;
     server.run(
         "export CERTBOT_OPTIONS='--server https://localhost:14000/dir --register-unsafely-without-email'
