@@ -104,9 +104,11 @@ case $proxy in
         install -d /etc/systemd/system/caddy.service.d
         printf '[Service]\nEnvironmentFile=/etc/caddy/thought-diary.env\n' >/etc/systemd/system/caddy.service.d/thought-diary.conf
         systemctl daemon-reload
+        systemctl enable -q caddy
         systemctl restart caddy
         ;;
     nginx)
+        systemctl enable -q --now nginx
         # The default site of the package answers the challenge of the first certificate, ours those of its renewals.
         # CERTBOT_OPTIONS holds an email address, or another certificate authority.
         # shellcheck disable=SC2086

@@ -10,7 +10,7 @@ use testbed::{cargo, redis};
 use crate::shutdown::unless_stopped;
 use crate::{build, test_contract, test_deploy};
 
-/// Run all tests but those of faults and deployments: unit tests, those of the host, and the end-to-end tests
+/// Run all tests but those of faults, the contract and deployments: unit tests, those of the host, and the end-to-end tests
 ///
 /// Starts a temporary Postgres and Redis. Exits non-zero when a test fails.
 ///
@@ -94,7 +94,9 @@ async fn test_url(url: &str, arguments: &Selection) -> Result<()> {
     for filter in filters(arguments) {
         let mut command = cargo::command();
         command
-            .args(["test", "--workspace", "--test", "e2e", "--", "--ignored"])
+            .args(["test", "--workspace", "--test", "e2e", "--"])
+            // Fewer at once than on servers of their own, because one instance serves all of them.
+            .args(["--ignored", "--test-threads", "3"])
             .args(filter)
             .env("E2E_URL", url);
         passed &= succeeds(command).await?;
