@@ -272,6 +272,23 @@ mod tests {
         key(KEY).encode(&header, &claims).expect("signs")
     }
 
+    /// The input is a position in a valid token, a number of characters to remove there, and what to insert.
+    #[test]
+    fn fuzz_tokens() {
+        let valid = keys().sign(&session(), TokenKind::Access).unwrap();
+        let accepts = |token: &str| keys().verify(token, TokenKind::Access).is_ok();
+        bolero::check!().with_type::<(u8, u8, String)>().for_each(
+            |(position, removed, inserted)| {
+                assert!(!accepts(inserted));
+                let start = usize::from(*position).min(valid.len());
+                let end = (start + usize::from(*removed)).min(valid.len());
+                let mut changed = valid.clone();
+                changed.replace_range(start..end, inserted);
+                assert_eq!(accepts(&changed), changed == valid, "{changed}");
+            },
+        );
+    }
+
     #[test]
     fn verifies_its_own_tokens() {
         let token = keys().sign(&session(), TokenKind::Access).expect("signs");

@@ -68,6 +68,36 @@ mod tests {
     use super::*;
     use crate::http::headers;
 
+    /// `forged` is what a client sends: the lines of its header.
+    #[test]
+    fn fuzz_forwarded_addresses() {
+        const SEEN_BY_THE_PROXY: &[u8] = b"10.0.0.2";
+        bolero::check!().for_each(|forged: &[u8]| {
+            let lines: Vec<&[u8]> = forged.split(|byte| *byte == b'\n').collect();
+            let address = |lines: &[&[u8]]| {
+                let mut headers = headers(&[("spin-client-addr", "127.0.0.1:5000")]);
+                for line in lines {
+                    // The host refuses other bytes in headers.
+                    if let Ok(value) = http::HeaderValue::from_bytes(line) {
+                        headers.append("x-forwarded-for", value);
+                    }
+                }
+                client_address(&headers, 1).to_string()
+            };
+            // A proxy appends a line, or appends to the last line.
+            let mut appended = lines.clone();
+            appended.push(SEEN_BY_THE_PROXY);
+            assert_eq!(address(&appended), "10.0.0.2");
+            let Some((last, others)) = lines.split_last() else {
+                return;
+            };
+            let last = [last, b", ".as_slice(), SEEN_BY_THE_PROXY].concat();
+            if http::HeaderValue::from_bytes(&last).is_ok() {
+                assert_eq!(address(&[others, &[last.as_slice()]].concat()), "10.0.0.2");
+            }
+        });
+    }
+
     #[test]
     fn ignores_a_forged_peer_address() {
         let forged = headers(&[

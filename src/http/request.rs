@@ -291,6 +291,19 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_json_bodies() {
+        bolero::check!().for_each(|body: &[u8]| {
+            let parsed = parse_object::<serde_json::Map<String, serde_json::Value>>(body);
+            if let Ok(object) = parsed {
+                assert_eq!(
+                    serde_json::from_slice::<serde_json::Value>(body).ok(),
+                    Some(object.into())
+                );
+            }
+        });
+    }
+
+    #[test]
     fn accepts_json_objects_only() {
         #[derive(Debug, PartialEq, serde::Deserialize)]
         struct Shape {

@@ -100,6 +100,18 @@ pub fn find_host(messages: &str) -> Option<PathBuf> {
     messages.lines().filter_map(host_in_message).next_back()
 }
 
+/// Returns the path of the unit tests of a package's library in the JSON messages of a build.
+#[must_use]
+pub fn find_test(messages: &str, package: &str) -> Option<PathBuf> {
+    let test = |message: &str| {
+        let message: serde_json::Value = serde_json::from_str(message).ok()?;
+        let is_test = message.pointer("/profile/test")? == true
+            && message.pointer("/target/name")?.as_str()?.replace('_', "-") == package;
+        is_test.then(|| Some(PathBuf::from(message.get("executable")?.as_str()?)))?
+    };
+    messages.lines().find_map(test)
+}
+
 fn host_in_message(message: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     let is_host = message.pointer("/target/name")? == "host"

@@ -25,6 +25,7 @@ mod sweep;
 mod test;
 mod test_contract;
 mod test_deploy;
+mod test_fuzz;
 mod up;
 mod user;
 

@@ -8,7 +8,7 @@ use testbed::runtime::Kind;
 use testbed::{cargo, redis};
 
 use crate::shutdown::unless_stopped;
-use crate::{build, test_contract, test_deploy};
+use crate::{build, test_contract, test_deploy, test_fuzz};
 
 /// Run all tests but those of faults, the contract and deployments: unit tests, those of the host, and the end-to-end tests
 ///
@@ -22,6 +22,7 @@ use crate::{build, test_contract, test_deploy};
 ///   cargo xtask test --url https://diary.test     the end-to-end tests that can run on a service elsewhere
 ///   cargo xtask test faults             only the fault tests, see `cargo xtask test faults --help`
 ///   cargo xtask test contract           only generated requests, see `cargo xtask test contract --help`
+///   cargo xtask test fuzz               only fuzzing, see `cargo xtask test fuzz --help`
 ///   cargo xtask test deploy             only the tests of deploy/, see `cargo xtask test deploy --help`
 #[derive(clap::Args)]
 #[command(
@@ -63,6 +64,7 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Faults(Selection),
     Contract(test_contract::Args),
+    Fuzz(test_fuzz::Args),
     Deploy(test_deploy::Args),
 }
 
@@ -82,6 +84,7 @@ pub async fn run(arguments: &Args) -> Result<()> {
         (Some(Command::Contract(arguments)), _) => {
             unless_stopped(test_contract::run(arguments)).await
         }
+        (Some(Command::Fuzz(arguments)), _) => unless_stopped(test_fuzz::run(arguments)).await,
         (Some(Command::Deploy(arguments)), _) => test_deploy::run(arguments).await,
         (None, Some(url)) => unless_stopped(test_url(url, &arguments.selection)).await,
         (None, None) => unless_stopped(test(&arguments.selection, arguments.pgbouncer)).await,

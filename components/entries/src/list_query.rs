@@ -241,6 +241,20 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_list_queries() {
+        bolero::check!()
+            .with_type::<String>()
+            .for_each(|query| match parse(query) {
+                Ok(query) => {
+                    assert!((1..=100).contains(&query.per_page), "{query:?}");
+                    assert!(!matches!(query.position, Position::Page(..=0)), "{query:?}");
+                    assert_ne!(query.filter.words.as_deref(), Some(""));
+                }
+                Err(error) => assert!(matches!(error, Error::Validation(_)), "{error:?}"),
+            });
+    }
+
+    #[test]
     fn defaults_to_the_first_page_of_ten() {
         assert_eq!(
             parse("x=y"),

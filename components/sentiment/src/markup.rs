@@ -88,6 +88,7 @@ mod tests {
         Polarity::{Negative, Positive},
         *,
     };
+    use crate::model::locate;
 
     fn render_ranges(text: &str, ranges: &[(Range<usize>, Polarity)]) -> Markup {
         let mark = |(range, polarity): &(Range<usize>, Polarity)| Mark {
@@ -95,6 +96,47 @@ mod tests {
             polarity: *polarity,
         };
         render(text, &ranges.iter().map(mark).collect::<Vec<_>>())
+    }
+
+    /// Whatever a model names as phrases, the HTML is the text with spans.
+    #[test]
+    fn fuzz_markup() {
+        bolero::check!()
+            .with_type::<(String, Vec<(String, bool)>)>()
+            .for_each(|(text, phrases)| {
+                let polarity = |is_positive| if is_positive { Positive } else { Negative };
+                let phrases: Vec<_> = phrases
+                    .iter()
+                    .map(|(phrase, is_positive)| (phrase.clone(), polarity(*is_positive)))
+                    .collect();
+                let markup = render(text, &locate(text, &phrases));
+                let count = |tag: &str| i32::try_from(markup.html.matches(tag).count()).unwrap();
+                assert_eq!(count("<span class=\"positive\">"), markup.positive_count);
+                assert_eq!(count("<span class=\"negative\">"), markup.negative_count);
+                assert_eq!(
+                    count("</span>"),
+                    markup.positive_count + markup.negative_count
+                );
+                let mut plain = markup.html;
+                for tag in [
+                    "<span class=\"positive\">",
+                    "<span class=\"negative\">",
+                    "</span>",
+                ] {
+                    plain = plain.replace(tag, "");
+                }
+                assert!(!plain.contains(['<', '>', '"', '\'']), "{plain}");
+                for (entity, character) in [
+                    ("&lt;", "<"),
+                    ("&gt;", ">"),
+                    ("&quot;", "\""),
+                    ("&#39;", "'"),
+                    ("&amp;", "&"),
+                ] {
+                    plain = plain.replace(entity, character);
+                }
+                assert_eq!(&plain, text);
+            });
     }
 
     #[test]
