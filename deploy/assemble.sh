@@ -8,11 +8,10 @@ cd "$(dirname "$0")/.."
 folder=$1
 wasm=target/wasm32-wasip2/release
 install -D --mode=755 deploy/thought-diary.sh "$folder/bin/thought-diary"
-install -D --mode=755 deploy/backup.sh "$folder/bin/backup"
 install -D --mode=755 --strip "$2/host" "$folder/bin/host"
 install -D --mode=755 --strip "$2/xtask" "$folder/bin/xtask"
 install -D --mode=644 --target-directory="$folder" spin.toml runtime-config.toml LICENSE
 install -D --mode=644 --target-directory="$folder/migrations" migrations/*.sql
 install -D --mode=644 --target-directory="$folder/$wasm" "$wasm"/{auth,entries,sentiment,system}.wasm
 mkdir -p "$folder/deploy"
-cp -R deploy/{systemd,proxy,postgres} "$folder/deploy/"
+cp -R deploy/{systemd,proxy,postgres,backup.sh} "$folder/deploy/"

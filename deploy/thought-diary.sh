@@ -2,7 +2,9 @@
 # Runs Thought Diary in a container and under systemd.
 #
 #   thought-diary serve                serves on $LISTEN; on Spin if `spin` is installed, otherwise on the embedded host
-#   thought-diary migrate up|status|down
+#   thought-diary migrate up|status|down|finish
+#   thought-diary user add|list|disable|reset
+#   thought-diary backup|restore       needs Postgres's client programs, which the image does not have
 #   thought-diary sweep --url URL      re-analyzes the entries that the model failed on
 #   thought-diary health               exits with 0 if the service on $LISTEN answers GET /ready with 200
 #
@@ -35,14 +37,24 @@ derive_host() {
     [[ -n ${!variable:-} ]] || export "$variable=$host"
 }
 
+# Sets SPIN_VARIABLE_SENTRY_HOST to scheme and host of the DSN, unless it is set.
+derive_sentry_host() {
+    local dsn host
+    dsn=$(secret sentry_dsn)
+    host=${dsn#*://}
+    host=${host##*@}
+    [[ -z $dsn || -n ${SPIN_VARIABLE_SENTRY_HOST:-} ]] || export SPIN_VARIABLE_SENTRY_HOST="${dsn%%://*}://${host%%/*}"
+}
+
 serve() {
     : "${SPIN_VARIABLE_DATABASE_URL=${DATABASE_URL:-}}" "${SPIN_VARIABLE_REDIS_URL=${REDIS_URL:-}}"
     derive_host database 5432
     derive_host redis 6379
+    derive_sentry_host
     [[ -z $SPIN_VARIABLE_DATABASE_URL ]] || export SPIN_VARIABLE_DATABASE_URL
     [[ -z $SPIN_VARIABLE_REDIS_URL ]] || export SPIN_VARIABLE_REDIS_URL
     local variables=() name runtime=$home/bin/host
-    for name in database_url redis_url jwt_secret_key jwt_previous_secret_key github_token sweep_token; do
+    for name in database_url redis_url jwt_secret_key jwt_previous_secret_key github_token sweep_token sentry_dsn; do
         [[ ! -s $secrets/$name ]] || variables+=(--variable "$name=@$secrets/$name")
     done
     if [[ -x $home/bin/spin ]]; then runtime=$home/bin/spin; fi
@@ -55,14 +67,15 @@ serve() {
         --runtime-config-file "${RUNTIME_CONFIG_FILE:-$home/runtime-config.toml}" "${variables[@]}"
 }
 
-migrate() {
+# Runs a command of xtask on the database.
+on_database() {
     local name=database_url
     # The role that owns the tables, where there is one (deploy/postgres/role.sql).
     [[ ! -s $secrets/migrate_database_url ]] || name=migrate_database_url
     SPIN_VARIABLE_DATABASE_URL=$(secret "$name")
     export SPIN_VARIABLE_DATABASE_URL=${SPIN_VARIABLE_DATABASE_URL:-${DATABASE_URL:-}}
-    : "${SPIN_VARIABLE_DATABASE_URL:?is not set: name the database to migrate}"
-    exec "$home/bin/xtask" migrate "$@"
+    : "${SPIN_VARIABLE_DATABASE_URL:?is not set: name the database}"
+    exec "$home/bin/xtask" "$@"
 }
 
 sweep() {
@@ -84,6 +97,7 @@ health() {
 
 case ${1:-serve} in
     serve) serve ;;
-    migrate | sweep | health) "$@" ;;
-    *) echo "usage: thought-diary serve|migrate|sweep|health" >&2 && exit 2 ;;
+    migrate | user | backup | restore) on_database "$@" ;;
+    sweep | health) "$@" ;;
+    *) echo "usage: thought-diary serve|migrate|user|backup|restore|sweep|health" >&2 && exit 2 ;;
 esac

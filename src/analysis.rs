@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 pub struct AnalyzeRequest {
     /// The text of the entry.
     pub text: String,
-    /// HMAC-SHA256 of the text, hex-encoded: the key under which the model's
-    /// marks may be cached. Without it nothing is cached.
-    pub cache_key: Option<String>,
+    /// HMAC-SHA256 of the text, hex-encoded. The model's marks are cached under keys derived from it.
+    pub text_digest: String,
+    /// HMAC-SHA256 of the id of the text's user, hex-encoded. The model's calls are counted under keys derived from it.
+    pub user_digest: String,
     /// Permission to call the model.
     #[serde(default)]
     pub model: ModelUse,
@@ -75,6 +76,9 @@ pub enum Fallback {
     Pending,
     /// The model or Redis is unreachable, slow, or refuses every call: other texts would fail too.
     Unavailable,
+    /// The model must not be called for this user for this number of seconds: the
+    /// user has used up `model_limit`, or the last calls for this user failed.
+    Limited(u64),
     /// The model gave no usable reply to this text: other texts may succeed.
     Unusable,
 }

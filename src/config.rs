@@ -5,7 +5,7 @@ use std::{fmt, sync::OnceLock, time::Duration};
 use sha2::{Digest, Sha256};
 use spin_sdk::variables;
 
-use crate::{error::Error, log};
+use crate::{dsn::Dsn, error::Error, log};
 
 /// A value that must not be shown. Its `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
@@ -120,6 +120,10 @@ pub struct HttpConfig {
     pub trusted_proxy_hops: usize,
     /// `slow_request_ms`: requests that take longer are logged as slow.
     pub slow_request: Duration,
+    /// `redis_url`: where the instances add up their metrics.
+    pub redis_url: Secret,
+    /// `sentry_dsn`: where the causes of responses 500 and 503 are reported. `None` reports nothing.
+    pub sentry: Option<Dsn>,
 }
 
 impl HttpConfig {
@@ -138,6 +142,8 @@ impl HttpConfig {
             cors_origins: Vec::new(),
             trusted_proxy_hops: 0,
             slow_request: Duration::from_secs(1),
+            redis_url: Secret(String::new()),
+            sentry: None,
         };
         &RESTRICTIVE
     }
@@ -165,6 +171,16 @@ impl HttpConfig {
             })
             .await?,
             slow_request: milliseconds("slow_request_ms").await?,
+            redis_url: Secret::new(variable("redis_url").await?),
+            sentry: parsed(
+                "sentry_dsn",
+                "empty or the DSN of a project, such as https://key@host/1",
+                |value| match value {
+                    "" => Some(None),
+                    dsn => Dsn::parse(dsn).map(Some),
+                },
+            )
+            .await?,
         })
     }
 }

@@ -8,8 +8,13 @@ mod finish;
 mod peer;
 mod request;
 mod route;
+mod sentry;
+mod trace;
 
-use std::time::Instant;
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use http::Method;
 use spin_sdk::wasip3::http::types::{ErrorCode, Request as RawRequest, Response as RawResponse};
@@ -17,18 +22,21 @@ use spin_sdk::wasip3::http::types::{ErrorCode, Request as RawRequest, Response a
 use crate::{
     config::HttpConfig,
     error::Error,
-    log,
+    log, metrics,
     response::{Response, no_content},
+    timings::{self, Server, milliseconds},
 };
 pub use bearer::bearer_token;
 use body::streamed_body;
 pub use body::{BodyError, Lines};
 pub use client::send;
 pub use context::{Context, Visibility};
+pub use finish::SERVER_TIMING;
 use finish::{finish, into_wasi_response};
 pub use peer::ClientAddress;
 pub use request::{Body, FromRequest, Request, X_REQUEST_ID};
 pub use route::{Handler, Route};
+pub use trace::X_TRACEPARENT;
 
 /// Exports a component whose requests are dispatched by a table of routes:
 ///
@@ -88,6 +96,7 @@ pub async fn serve(
     routes: &'static [Route],
 ) -> Result<RawResponse, ErrorCode> {
     let start = Instant::now();
+    metrics::set_component(component);
     let config = HttpConfig::get().await;
     let (config, invalid_setting) = match config {
         Ok(config) => (config, None),
@@ -97,20 +106,42 @@ pub async fn serve(
     let result = match invalid_setting {
         Some(error) => Err(error),
         None if request.method == Method::OPTIONS => Ok(no_content()),
-        None => dispatch(routes, &mut request).await,
+        None => {
+            let timings = Rc::clone(request.context.timings());
+            timings::scope(timings, dispatch(routes, &mut request)).await
+        }
     };
     let (cause, mut response) = match result {
         Ok(response) => (None, response),
         Err(error) => (error.cause().map(str::to_owned), error.into()),
     };
-    log_request(&request, visibility, &response, start, cause.as_deref());
+    let duration = start.elapsed();
+    log_request(&request, visibility, &response, duration, cause.as_deref());
+    let is_counted = request.context.is_counted();
+    if is_counted {
+        let status = response.status();
+        metrics::count_request(&request.method, request.route, status, duration);
+    }
+    let failure = cause.map(|cause| sentry::Failure {
+        method: request.method.to_string(),
+        route: request.route,
+        status: response.status(),
+        cause,
+    });
     let context = request.context.clone();
     let streamed = context
         .take_body()
         .filter(|_| response.status().is_success());
     finish(&mut response, request, visibility, streamed.is_some());
-    let streamed = streamed.map(|pieces| streamed_body(pieces, context));
-    into_wasi_response(response, streamed).await
+    let streamed = streamed.map(|pieces| streamed_body(pieces, context.clone()));
+    let raw = into_wasi_response(response, streamed).await;
+    if is_counted {
+        metrics::schedule_flush(&config.redis_url);
+    }
+    if let (Some(dsn), Some(failure)) = (&config.sentry, failure) {
+        sentry::report(dsn, &config.redis_url, context, failure);
+    }
+    raw
 }
 
 async fn dispatch(routes: &'static [Route], request: &mut Request) -> Result<Response, Error> {
@@ -128,7 +159,7 @@ fn log_request(
     request: &Request,
     visibility: Visibility,
     response: &Response,
-    start: Instant,
+    duration: Duration,
     cause: Option<&str>,
 ) {
     let level = match (cause, visibility) {
@@ -139,18 +170,22 @@ fn log_request(
     if !log::enabled(level) {
         return;
     }
-    let duration = start.elapsed();
     let context = &request.context;
+    let time_in = |server| context.timings().get(server).map(milliseconds);
     log::write(&log::Line {
         level,
         component: context.component(),
         request_id: context.request_id(),
+        trace_id: context.trace_id(),
         message: cause,
         request: Some(log::RequestSummary {
             method: request.method.as_str(),
             route: request.route,
             status: response.status().as_u16(),
-            duration_ms: (duration.as_secs_f64() * 1e5).round() / 100.0,
+            duration_ms: milliseconds(duration),
+            postgres_ms: time_in(Server::Postgres),
+            redis_ms: time_in(Server::Redis),
+            model_ms: time_in(Server::Model),
             user_id: context.user_id(),
             slow: duration > request.config.slow_request,
         }),

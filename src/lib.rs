@@ -12,19 +12,24 @@
 )]
 
 pub mod analysis;
+mod background;
 pub mod config;
 pub mod digest;
+mod dsn;
 pub mod error;
 mod hs256;
 pub mod http;
 mod key;
 pub mod log;
+pub mod metrics;
 pub mod pg;
+pub mod rate_limit;
 pub mod redis;
 pub mod response;
 pub mod session;
 mod time;
 pub mod timeout;
+pub mod timings;
 
 pub use error::Error;
 pub use response::Response;

@@ -75,6 +75,9 @@ pub struct Line<'a> {
     pub component: &'a str,
     /// The request's id, as in `X-Request-Id`.
     pub request_id: &'a str,
+    /// The id of the trace in the request's `traceparent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<&'a str>,
     /// What happened; for a request that failed, the cause.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<&'a str>,
@@ -94,6 +97,15 @@ pub struct RequestSummary<'a> {
     pub status: u16,
     /// Milliseconds from the call of the component to the finished response.
     pub duration_ms: f64,
+    /// Milliseconds of these in Postgres. Absent if it was not called; so are the next two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postgres_ms: Option<f64>,
+    /// Milliseconds in Redis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_ms: Option<f64>,
+    /// Milliseconds in the model's server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_ms: Option<f64>,
     /// The user, if a token was valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<i32>,
@@ -160,19 +172,23 @@ mod tests {
             level: Level::Info,
             component: "entries",
             request_id: "r1",
+            trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
             message: None,
             request: Some(RequestSummary {
                 method: "GET",
                 route: "/diaries/{id}",
                 status: 200,
                 duration_ms: 1.5,
+                postgres_ms: Some(0.9),
+                redis_ms: None,
+                model_ms: None,
                 user_id: Some(7),
                 slow: false,
             }),
         };
         assert_eq!(
             serde_json::to_string(&line).expect("serializes"),
-            r#"{"level":"info","component":"entries","request_id":"r1","method":"GET","route":"/diaries/{id}","status":200,"duration_ms":1.5,"user_id":7,"slow":false}"#
+            r#"{"level":"info","component":"entries","request_id":"r1","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","method":"GET","route":"/diaries/{id}","status":200,"duration_ms":1.5,"postgres_ms":0.9,"user_id":7,"slow":false}"#
         );
     }
 }

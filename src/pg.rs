@@ -7,7 +7,10 @@
 
 mod statement;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use spin_sdk::pg::{self as sdk, Connection, Decode, ParameterValue, PgError, QueryError};
 use url::Url;
@@ -15,7 +18,9 @@ use url::Url;
 use crate::{
     config::{self, Secret},
     error::Error,
+    metrics,
     timeout::{Progress, timeout_per_step},
+    timings::{Server, measure},
 };
 pub use statement::{IntoParameter, Statement, Uuid};
 
@@ -109,7 +114,7 @@ impl Database {
         let sql = statement.numbered()?;
         let query =
             async |progress: &Progress| self.first_row(sql, statement.values, progress).await;
-        timeout_per_step(STEP_TIMEOUT, query)
+        measure(Server::Postgres, timeout_per_step(STEP_TIMEOUT, query))
             .await
             .unwrap_or_else(|| Err(Error::Unavailable("Postgres did not answer in time".into())))
     }
@@ -120,9 +125,15 @@ impl Database {
         parameters: Vec<ParameterValue>,
         progress: &Progress,
     ) -> Result<Option<Row>, Error> {
-        let connection = Connection::open(self.address.expose())
-            .await
-            .map_err(into_error)?;
+        let start = Instant::now();
+        let connection = Connection::open(self.address.expose()).await;
+        let component = metrics::component();
+        metrics::observe(
+            &metrics::POSTGRES_CONNECTION_WAIT,
+            &[component],
+            start.elapsed(),
+        );
+        let connection = connection.map_err(into_error)?;
         progress.step();
         let mut result = connection
             .query(sql, parameters)

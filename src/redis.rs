@@ -8,6 +8,7 @@ use crate::{
     config::Secret,
     error::Error,
     timeout::{Progress, timeout, timeout_per_step},
+    timings::{Server, measure},
 };
 
 /// Timeout of opening a connection, and of the command.
@@ -33,7 +34,7 @@ pub async fn execute(
 ) -> Result<Vec<RedisResult>, Error> {
     let work =
         async |progress: &Progress| execute_with_retry(address, command, arguments, progress).await;
-    timeout_per_step(STEP_TIMEOUT, work)
+    measure(Server::Redis, timeout_per_step(STEP_TIMEOUT, work))
         .await
         .unwrap_or_else(timed_out)
 }
@@ -50,7 +51,9 @@ pub async fn execute_within(
 ) -> Result<Vec<RedisResult>, Error> {
     let progress = Progress::start();
     let work = execute_with_retry(address, command, arguments, &progress);
-    timeout(limit, work).await.unwrap_or_else(timed_out)
+    measure(Server::Redis, timeout(limit, work))
+        .await
+        .unwrap_or_else(timed_out)
 }
 
 /// Drops the connection, which may be dead without having reported an error.

@@ -36,6 +36,16 @@ pub fn json_lines() -> Response {
     response
 }
 
+/// Builds a response in Prometheus's text format.
+pub fn prometheus_text(text: String) -> Response {
+    let mut response = Response::new(text.into());
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
+    );
+    response
+}
+
 /// Builds a 304 response: the client's copy is current.
 pub fn not_modified() -> Response {
     let mut response = Response::new(Bytes::new());

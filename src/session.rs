@@ -172,6 +172,12 @@ impl Keys {
         self.current.digest(purpose, text)
     }
 
+    /// Returns what [`Keys::digest`] returned before or after a replacement of the keys, while both are set.
+    pub fn previous_digest(&self, purpose: &str, text: &str) -> Option<String> {
+        let previous = self.previous.as_ref()?;
+        Some(previous.digest(purpose, text))
+    }
+
     /// Signs a token for a session.
     ///
     /// # Errors

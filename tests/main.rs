@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 mod support {
     pub mod analysis;
     pub mod app;
+    pub mod bouncers;
     pub mod client;
     pub mod database;
     pub mod entries;
@@ -20,6 +21,7 @@ mod support {
     pub mod instance;
     pub mod invariants;
     pub mod marked_text;
+    pub mod metrics;
     pub mod model_server;
     pub mod openapi;
     pub mod own;
@@ -29,6 +31,7 @@ mod support {
     pub mod repository;
     pub mod request;
     pub mod response;
+    pub mod sentry_server;
     pub mod time;
     pub mod trace_collector;
     pub mod unique;
@@ -44,6 +47,7 @@ mod accounts {
     mod legacy_passwords;
     mod limits_without_redis;
     mod login;
+    mod operators;
     mod password_change;
     mod rate_limits;
     mod register;
@@ -64,17 +68,20 @@ mod diaries {
     mod import;
     mod list;
     mod model_calls;
+    mod model_limit;
     mod read;
     mod stats;
     mod sweep;
     mod sweep_limits;
     mod trend;
     mod update;
+    mod write_limit;
 }
 
 mod migrations {
     mod adopted_data;
     mod adoption;
+    mod finish;
     mod newer_schema;
     mod sample_data;
     mod steps;
@@ -92,10 +99,13 @@ mod sentiment {
 }
 
 mod system {
+    mod backup;
     mod cors;
     mod docs;
     mod headers;
+    mod log_correlation;
     mod manifest;
+    mod metrics;
     mod openapi;
     mod operations;
     mod outages;
@@ -105,6 +115,7 @@ mod system {
     mod request_bodies;
     mod request_log;
     mod routing;
+    mod sentry;
     mod settings;
     mod tls;
 }

@@ -18,6 +18,8 @@ done
 printf '' | keep github_token
 # Is set only while jwt_secret_key is replaced.
 printf '' | keep jwt_previous_secret_key
+# Where errors are reported. Empty: nowhere.
+printf '' | keep sentry_dsn
 printf 'requirepass %s\n' "$(<redis_password)" | keep redis.conf
 printf 'redis://:%s@redis:6379/0' "$(<redis_password)" | keep redis_url
 printf 'postgres://thought_diary:%s@postgres:5432/thought_diary?connect_timeout=2' "$(<service_password)" | keep database_url

@@ -50,8 +50,7 @@ umask 077
 random() { openssl rand -hex 32 | tr -d '\n'; }
 keep() { if [[ -e $1 ]]; then cat >/dev/null; else cat >"$1"; fi; }
 for name in owner_password service_password redis_password jwt_secret_key sweep_token; do random | keep "$name"; done
-printf '' | keep github_token
-printf '' | keep jwt_previous_secret_key
+for name in github_token jwt_previous_secret_key sentry_dsn; do printf '' | keep "$name"; done
 # On this machine without TLS: Debian's Postgres has a self-signed certificate, which Spin refuses.
 printf 'postgres://thought_diary:%s@127.0.0.1:5432/thought_diary?connect_timeout=2&sslmode=disable' "$(<service_password)" | keep database_url
 printf 'postgres://thought_diary_owner:%s@127.0.0.1:5432/thought_diary?sslmode=disable' "$(<owner_password)" | keep migrate_database_url

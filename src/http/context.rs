@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures::Stream;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{error::Error, log};
+use super::trace::TraceParent;
+use crate::{error::Error, log, timings::Timings};
 
 /// A response body that is produced piece by piece while it is sent, because it
 /// may be too large for the memory. A piece that fails ends the response, and the
@@ -33,17 +34,27 @@ pub struct Context(Rc<Inner>);
 struct Inner {
     component: &'static str,
     request_id: String,
+    trace: Option<TraceParent>,
+    timings: Rc<Timings>,
     user_id: Cell<Option<i32>>,
+    is_counted: Cell<bool>,
     response_headers: RefCell<HeaderMap>,
     body: RefCell<Option<BodyStream>>,
 }
 
 impl Context {
-    pub(super) fn new(component: &'static str, request_id: String) -> Self {
+    pub(super) fn new(
+        component: &'static str,
+        request_id: String,
+        trace: Option<TraceParent>,
+    ) -> Self {
         Self(Rc::new(Inner {
             component,
             request_id,
+            trace,
+            timings: Rc::default(),
             user_id: Cell::new(None),
+            is_counted: Cell::new(true),
             response_headers: RefCell::default(),
             body: RefCell::default(),
         }))
@@ -59,6 +70,21 @@ impl Context {
         &self.0.request_id
     }
 
+    /// Returns the trace that the request belongs to.
+    pub fn trace(&self) -> Option<&TraceParent> {
+        self.0.trace.as_ref()
+    }
+
+    /// Returns the id of that trace.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.trace().map(TraceParent::trace_id)
+    }
+
+    /// Returns the time that this request has spent in other servers.
+    pub fn timings(&self) -> &Rc<Timings> {
+        &self.0.timings
+    }
+
     /// Returns the id of the user whose token was verified.
     pub fn user_id(&self) -> Option<i32> {
         self.0.user_id.get()
@@ -67,6 +93,15 @@ impl Context {
     /// Records the user for the log, once the token is verified.
     pub fn set_user_id(&self, user_id: i32) {
         self.0.user_id.set(Some(user_id));
+    }
+
+    /// Leaves the request out of the metrics, whose flush would connect to Redis.
+    pub fn do_not_count(&self) {
+        self.0.is_counted.set(false);
+    }
+
+    pub(super) fn is_counted(&self) -> bool {
+        self.0.is_counted.get()
     }
 
     /// Sets a header of the response, whether the handler succeeds or fails.
@@ -98,6 +133,7 @@ impl Context {
             level,
             component: self.component(),
             request_id: self.request_id(),
+            trace_id: self.trace_id(),
             message: Some(message),
             request: None,
         });

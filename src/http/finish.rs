@@ -1,6 +1,6 @@
 //! The headers that every response carries.
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use spin_sdk::wasip3::http::types::{ErrorCode, Fields, Response as RawResponse};
 
 use super::{
@@ -14,7 +14,10 @@ use crate::{config::HttpConfig, response::Response};
 /// The content security policy of every response except the documentation page.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// Adds the common headers. An internal response gets `Content-Length` only.
+/// Header in which a component tells its caller how long it waited for other servers.
+pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// Adds the common headers. An internal response gets `Content-Length` and `Server-Timing` only.
 ///
 /// The length of a body that is produced while it is sent is not known.
 pub(super) fn finish(
@@ -34,6 +37,10 @@ pub(super) fn finish(
         headers.insert(header::CONTENT_LENGTH, length.into());
     }
     if visibility == Visibility::Internal {
+        let timings = request.context.timings().to_header();
+        if let Some(Ok(timings)) = timings.map(HeaderValue::try_from) {
+            headers.insert(SERVER_TIMING, timings);
+        }
         return;
     }
     if let Ok(id) = HeaderValue::try_from(request.context.request_id()) {

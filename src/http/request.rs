@@ -10,6 +10,7 @@ use spin_sdk::wasip3::{http::types::Request as RawRequest, random::random::get_r
 use super::{
     body::{BodyError, Lines, read},
     context::{Context, Visibility},
+    trace::{TRACEPARENT, TraceParent, X_TRACEPARENT},
 };
 use crate::{config::HttpConfig, error::Error, timeout::timeout};
 
@@ -72,12 +73,17 @@ impl Request {
                 ))
             })
             .collect();
+        let traceparent = match visibility {
+            Visibility::Public => TRACEPARENT,
+            Visibility::Internal => X_TRACEPARENT,
+        };
+        let trace = TraceParent::from_header(&headers, &traceparent);
         Self {
             // No route handles CONNECT, so an invalid method gets 405 or 404.
             method: raw.get_method().try_into().unwrap_or(Method::CONNECT),
             path: path.to_owned(),
             query: query.to_owned(),
-            context: Context::new(component, request_id(&headers)),
+            context: Context::new(component, request_id(&headers), trace),
             headers,
             raw: Some(raw),
             config,

@@ -38,7 +38,8 @@ impl Environment {
         })
     }
 
-    /// Returns options for the service with these settings, and without limits on logins.
+    /// Returns options for the service with these settings, without limits on logins, and
+    /// with limits on writes and calls of the model that are counted and not reached.
     ///
     /// # Errors
     /// When no secret or folder can be created.
@@ -48,6 +49,8 @@ impl Environment {
             ("jwt_secret_key", secret.as_str()),
             ("register_limit", "off"),
             ("login_limit", "off"),
+            ("write_limit", "100000000/1m"),
+            ("model_limit", "100000000/1d"),
             ("log_level", "error"),
         ];
         self.options("spin.toml", &[&common, settings].concat())
@@ -75,6 +78,12 @@ impl Environment {
             state_dir: state_dir.keep(),
             inherit_output: false,
         })
+    }
+
+    /// Returns the process id of Postgres, if it runs.
+    #[must_use]
+    pub fn postgres_pid(&self) -> Option<u32> {
+        self.postgres.pid()
     }
 
     /// Stops both servers.

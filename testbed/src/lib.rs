@@ -1,7 +1,9 @@
 //! What the tests and the commands of `xtask` share: real servers, the service as a process, migrations, settings and load.
 
+pub mod accounts;
 pub mod api;
 pub mod apt;
+pub mod backup;
 pub mod cargo;
 pub mod database;
 pub mod environment;
@@ -12,10 +14,11 @@ pub mod postgres;
 pub mod process;
 pub mod progress;
 pub mod redis;
+pub mod retirement;
 pub mod runtime;
 pub mod secret_file;
 pub mod seed;
-mod server;
+pub mod server;
 pub mod settings;
 pub mod tcp_proxy;
 

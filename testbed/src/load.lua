@@ -1,5 +1,5 @@
 -- Sends prepared requests in turn, and reports what was measured as JSON.
--- The generated part before this sets `round` and `calls`.
+-- The generated part before this sets `round`, `think` (in milliseconds) and `calls`.
 
 local started = 0
 function setup(thread)
@@ -14,6 +14,14 @@ function init()
     prepared[number] = wrk.format(call.method, call.path, call.headers, call.body)
   end
   last = math.floor(thread_number * #prepared / 2)
+  math.randomseed(round * 100 + thread_number)
+end
+
+-- wrk asks for a pause before each request, the first one included, only where this function exists.
+if think > 0 then
+  function delay()
+    return math.random(0, 2 * think)
+  end
 end
 
 function request()

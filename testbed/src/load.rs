@@ -23,20 +23,28 @@ pub struct Load<'a> {
     pub name: String,
     /// The service that is measured.
     pub app: &'a App,
+    /// The URL of a proxy in front of it, through which the requests go.
+    pub proxy: Option<&'a str>,
     /// Concurrent connections, each with one request at a time.
     pub connections: u32,
     /// Sent in turn.
     pub calls: Vec<Call>,
+    /// The average pause of a connection before each request; at random, from none to twice that.
+    pub think: Duration,
 }
 
 impl Load<'_> {
+    fn url(&self) -> &str {
+        self.proxy.unwrap_or(self.app.url())
+    }
+
     /// Sends the first request once: an error says more here than under load.
     ///
     /// # Errors
     /// When it fails.
     pub async fn try_once(&self) -> Result<()> {
         let call = self.calls.first().context("there is nothing to send")?;
-        call.send(self.app.url()).await.map(drop)
+        call.send(self.url()).await.map(drop)
     }
 }
 
@@ -100,7 +108,7 @@ impl Generator {
     /// When wrk fails, or no request was answered.
     pub async fn run(&self, load: &Load<'_>, duration: Duration) -> Result<Measurement> {
         let script = tempfile::Builder::new().suffix(".lua").tempfile()?;
-        std::fs::write(script.path(), lua_script(&load.calls))?;
+        std::fs::write(script.path(), lua_script(&load.calls, load.think))?;
         let output = Command::new(&self.program)
             .args(["--threads", &load.connections.min(2).to_string()])
             .args(["--connections", &load.connections.to_string()])
@@ -108,7 +116,7 @@ impl Generator {
             // Logins wait in line for a second and more, which is no error.
             .args(["--timeout", "30s", "--script"])
             .arg(script.path())
-            .arg(load.app.url())
+            .arg(load.url())
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output()
@@ -127,11 +135,12 @@ const REPORT: &str = "measured ";
 /// The part of the script that does not depend on the requests.
 const SCRIPT: &str = include_str!("load.lua");
 
-fn lua_script(calls: &[Call]) -> String {
+fn lua_script(calls: &[Call], think: Duration) -> String {
     // Makes the numbers in the requests of different runs different.
     static ROUND: AtomicU32 = AtomicU32::new(0);
     let round = ROUND.fetch_add(1, Relaxed) % 1000;
-    let mut script = format!("local round = {round}\nlocal calls = {{\n");
+    let think = think.as_millis();
+    let mut script = format!("local round = {round}\nlocal think = {think}\nlocal calls = {{\n");
     for call in calls {
         let (method, path) = (lua_string(call.method), lua_string(&call.path));
         script += &format!("  {{ method = {method}, path = {path}, headers = {{");
@@ -234,9 +243,10 @@ mod tests {
     #[test]
     fn writes_calls_as_lua() {
         let call = Call::post("/a?b=\"c\"", &json!({ "text": "é\n" })).with_token("t.o-k");
-        let script = lua_script(&[call]);
+        let script = lua_script(&[call], Duration::from_secs(2));
         let expected = r#"  { method = "POST", path = "/a?b=\034c\034", headers = { ["authorization"] = "Bearer t.o-k", ["content-type"] = "application/json", }, body = "{\034text\034:\034\195\169\092n\034}" },"#;
         assert!(script.lines().any(|line| line == expected), "{script}");
+        assert!(script.contains("\nlocal think = 2000\n"), "{script}");
         assert!(script.contains(REPORT));
     }
 }

@@ -13,6 +13,7 @@ use crate::progress::Progress;
 use crate::{apt, database, process, secret_file, server};
 
 mod account;
+pub mod pgbouncer;
 mod programs;
 
 use account::Account;
@@ -32,7 +33,15 @@ impl Server {
     /// # Errors
     /// When Postgres is missing and cannot be installed, another server uses `dir`, or it does not become ready.
     pub async fn start(dir: &Path) -> Result<Self> {
-        Self::start_with(dir, false).await
+        Self::start_configured(dir, &[]).await
+    }
+
+    /// As [`start`](Self::start), with further settings such as `wal_level=logical`, which take precedence.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_configured(dir: &Path, settings: &[String]) -> Result<Self> {
+        Self::start_with(dir, settings.to_vec(), false).await
     }
 
     /// As [`start`](Self::start), for data that need not survive a crash of the machine; they survive one of the server.
@@ -40,10 +49,10 @@ impl Server {
     /// # Errors
     /// As `start`.
     pub async fn start_throw_away(dir: &Path) -> Result<Self> {
-        Self::start_with(dir, true).await
+        Self::start_with(dir, Vec::new(), true).await
     }
 
-    async fn start_with(dir: &Path, throw_away: bool) -> Result<Self> {
+    async fn start_with(dir: &Path, settings: Vec<String>, throw_away: bool) -> Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let dir = fs::canonicalize(dir)?;
         let version = data_version(&dir);
@@ -52,6 +61,7 @@ impl Server {
             programs: tokio::task::spawn_blocking(find).await??,
             account: Account::for_folder(&dir)?,
             password: secret_file::read_or_create(&dir.join("password"))?,
+            settings,
             throw_away,
         };
         postgres.account.give(&dir, 0o700)?;
@@ -72,6 +82,12 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.0.address()
+    }
+
+    /// Returns the process id, if it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.0.pid()
     }
 
     /// Creates a database if it does not exist, and returns its URL.
@@ -106,6 +122,7 @@ struct Postgres {
     programs: Programs,
     account: Account,
     password: String,
+    settings: Vec<String>,
     throw_away: bool,
 }
 
@@ -163,7 +180,8 @@ impl server::Program for Postgres {
         ];
         let unsafe_settings = ["fsync=off", "full_page_writes=off"];
         let unsafe_settings = unsafe_settings.into_iter().filter(|_| self.throw_away);
-        for setting in settings.into_iter().chain(unsafe_settings) {
+        let further = self.settings.iter().map(String::as_str);
+        for setting in settings.into_iter().chain(unsafe_settings).chain(further) {
             command.args(["-c", setting]);
         }
         Ok(command)

@@ -74,6 +74,11 @@ impl<P: Program> Server<P> {
         self.address
     }
 
+    /// Returns the process id, if it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        lock(&self.child).as_ref().map(ChildProcess::pid)
+    }
+
     /// Stops it in order; a server that does not stop in time is killed.
     pub(crate) async fn stop(&self) {
         let child = lock(&self.child).take();
@@ -170,7 +175,10 @@ impl<P: Program> Drop for Server<P> {
 }
 
 /// Returns a port of 127.0.0.1 that nothing listens on.
-fn free_address() -> Result<SocketAddr> {
+///
+/// # Errors
+/// When there is none.
+pub fn free_address() -> Result<SocketAddr> {
     let listener =
         TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1")?;
     Ok(listener.local_addr()?)

@@ -43,10 +43,12 @@ impl Variable {
         format!("{PREFIX}{}", self.name.to_ascii_uppercase())
     }
 
-    /// Returns the variable whose URL contains this host and port: `database_url` for `database_host`.
+    /// Returns the variable whose URL contains this host: `database_url` for `database_host`, `sentry_dsn` for
+    /// `sentry_host`.
     fn url_variable<'a>(&self, all: &'a [Self]) -> Option<&'a Self> {
-        let url = format!("{}_url", self.name.strip_suffix("_host")?);
-        all.iter().find(|variable| variable.name == url)
+        let prefix = self.name.strip_suffix("_host")?;
+        let urls = ["url", "dsn"].map(|kind| format!("{prefix}_{kind}"));
+        all.iter().find(|variable| urls.contains(&variable.name))
     }
 }
 
@@ -147,10 +149,10 @@ impl Settings {
                 && self.get(&host.name).is_none()
                 && let Some(url) = self.get(&variable.name)
             {
-                let derived = if host.name.starts_with("redis") {
-                    redis_host(url)
-                } else {
-                    database_host(url)
+                let derived = match host.name.as_str() {
+                    "redis_host" => redis_host(url),
+                    "sentry_host" => sentry_host(url),
+                    _ => database_host(url),
                 };
                 let name = variable.environment_name();
                 self.set(
@@ -183,6 +185,21 @@ pub fn database_host(url: &str) -> Result<String> {
 /// When it is not `redis://host…` or `rediss://host…`; the message does not show the URL.
 pub fn redis_host(url: &str) -> Result<String> {
     host_and_port(url, &["redis", "rediss"], 6379)
+}
+
+/// Returns scheme, host and port of a Sentry DSN, as `allowed_outbound_hosts` needs them.
+///
+/// # Errors
+/// When it is not `https://key@host/project`; the message does not show it.
+pub fn sentry_host(dsn: &str) -> Result<String> {
+    let origin = Url::parse(dsn).map(|url| url.origin());
+    let is_http = ["http://", "https://"]
+        .iter()
+        .any(|scheme| dsn.starts_with(scheme));
+    match origin {
+        Ok(origin) if is_http => Ok(origin.ascii_serialization()),
+        _ => bail!("it must be https://key@host/project"),
+    }
 }
 
 fn host_and_port(url: &str, schemes: &[&str], default_port: u16) -> Result<String> {
@@ -239,6 +256,10 @@ mod tests {
             let error = format!("{:#}", database_host(url).unwrap_err());
             assert!(!error.contains("hunter2"), "{error}");
         }
+        for dsn in ["hunter2", "redis://hunter2@h/1"] {
+            let error = sentry_host(dsn).unwrap_err().to_string();
+            assert_eq!(error, "it must be https://key@host/project");
+        }
         let error = redis_host("http://127.0.0.1").unwrap_err().to_string();
         assert_eq!(error, "it must begin with redis:// or rediss://");
     }
@@ -284,6 +305,10 @@ mod tests {
                 ("SPIN_VARIABLE_DATABASE_URL", "postgres://a/b"),
                 ("SPIN_VARIABLE_DATABASE_HOST", "*:5432"),
                 ("SPIN_VARIABLE_REDIS_URL", "redis://r"),
+                (
+                    "SPIN_VARIABLE_SENTRY_DSN",
+                    "https://key@errors.example:8443/1",
+                ),
             ],
             "",
         )
@@ -291,6 +316,10 @@ mod tests {
         settings.derive_hosts().unwrap();
         assert_eq!(settings.get("database_host"), Some("*:5432"));
         assert_eq!(settings.get("redis_host"), Some("r:6379"));
+        assert_eq!(
+            settings.get("sentry_host"),
+            Some("https://errors.example:8443")
+        );
         assert_eq!(settings.get("github_models_host"), None);
     }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::support::client::{Client, PASSWORD};
 use crate::support::env::TestEnv;
 use crate::support::registry::e2e_test;
+use crate::support::unique::unique_email;
 
 async fn actions(env: &TestEnv, user: &Client) -> Vec<String> {
     let statement = format!(
@@ -54,7 +55,7 @@ async fn has_a_row_for_every_action(env: &TestEnv) {
 }
 
 #[apply(e2e_test!)]
-async fn has_no_row_for_an_action_that_failed(env: &TestEnv) {
+async fn has_no_row_for_another_action_that_failed(env: &TestEnv) {
     let user = env.user().await;
     let email = &user.session().email;
     let exists = user.anonymous().register(email, PASSWORD).await;
@@ -63,8 +64,34 @@ async fn has_no_row_for_an_action_that_failed(env: &TestEnv) {
     wrong.expect_error(401, "invalid_credentials");
     user.log_out().await.expect_status(200);
     user.log_out().await.expect_error(401, "token_revoked");
-    let expected = ["account_created", "logged_in", "logged_out"];
+    let expected = ["account_created", "logged_in", "login_failed", "logged_out"];
     assert_eq!(actions(env, &user).await, expected);
+}
+
+/// Attempts during a delay are not counted, so that nobody can fill the log.
+#[apply(e2e_test!)]
+async fn has_a_row_for_each_wrong_password_that_counts(env: &TestEnv) {
+    let user = env.user().await;
+    let email = &user.session().email;
+    for _ in 0..7 {
+        let wrong = user.anonymous().try_log_in(email, "Wr0ng!password").await;
+        wrong.expect_error(401, "invalid_credentials");
+    }
+    let mut expected = vec!["account_created", "logged_in"];
+    expected.extend(["login_failed"; 5]);
+    assert_eq!(actions(env, &user).await, expected);
+}
+
+/// Rows would reveal an email that somebody has mistyped, and anyone could fill the log.
+#[apply(e2e_test!)]
+async fn has_no_row_for_an_email_without_an_account(env: &TestEnv) {
+    let instance = env.start_instance(&[]).await;
+    let email = unique_email();
+    let unknown = instance.anonymous().try_log_in(&email, PASSWORD).await;
+    unknown.expect_error(401, "invalid_credentials");
+    let rows = "select count(*) from audit_log";
+    let rows: i64 = instance.database().await.value(rows, &[]).await;
+    assert_eq!(rows, 0);
 }
 
 #[apply(e2e_test!)]

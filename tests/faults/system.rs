@@ -73,9 +73,11 @@ impl System {
                 "a key for tests, longer than thirty-two bytes",
             ),
             ("sweep_token", SWEEP_TOKEN),
-            // Limits that no client reaches, but that need Redis.
+            // Limits that no client reaches, but that are counted.
             ("register_limit", "1000/1h"),
             ("login_limit", "100000/1h"),
+            ("write_limit", "1000000/1m"),
+            ("model_limit", "1000000/1d"),
         ] {
             settings.set(name, value);
         }

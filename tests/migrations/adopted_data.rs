@@ -92,3 +92,18 @@ async fn analyzes_entries_without_marks_again(env: &TestEnv) {
     let status: Vec<String> = database.column(status).await;
     assert_eq!(status, ["done model", "pending nobody"]);
 }
+
+/// The newest user and entry were deleted, and their ids must not belong to anyone else.
+#[apply(e2e_test!)]
+async fn does_not_give_out_the_ids_of_deleted_rows(env: &TestEnv) {
+    let change = "
+        select setval('users_id_seq', 30), setval('thought_diaries_id_seq', 40)";
+    let (url, _) = new_replaced_database(env, change).await;
+    up(&url).await;
+    let redis_url = env.new_redis_database();
+    let instance = env.start_instance_on(&url, &redis_url, &[]).await;
+    let user = instance.user().await;
+    assert_eq!(user.session().user_id, 31);
+    let entry = user.create_entry("The first entry of a new user.").await;
+    assert_eq!(entry["id"], 41);
+}

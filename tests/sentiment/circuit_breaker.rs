@@ -42,21 +42,27 @@ async fn assert_closed(env: &TestEnv, instance: &Instance) {
     assert_by_model(&entry, &[("positive", "morning")]);
 }
 
-async fn open_circuit(env: &TestEnv, user: &Client) {
+/// Lets the model fail on texts of three users, one after the other.
+async fn open_circuit(env: &TestEnv, instance: &Instance) {
     for _ in 0..3 {
-        assert_eq!(requests_with(env, user, status(500)).await, 1);
+        let user = instance.user().await;
+        assert_eq!(requests_with(env, &user, status(500)).await, 1);
     }
 }
 
 #[apply(e2e_test!)]
-async fn opens_for_all_instances_after_3_failures_in_a_row(env: &TestEnv) {
+async fn opens_for_all_instances_after_failures_of_3_users_in_a_row(env: &TestEnv) {
     let (one, replica) = start_two(env).await;
+    for (instance, reply) in [
+        (&one, status(500)),
+        (&replica, Reply::CloseConnection),
+        (&one, status(503)),
+    ] {
+        let user = instance.user().await;
+        assert_eq!(requests_with(env, &user, reply).await, 1);
+    }
     let user = one.user().await;
     let on_replica = user.on(&replica.service);
-    assert_eq!(requests_with(env, &user, status(500)).await, 1);
-    let closed = Reply::CloseConnection;
-    assert_eq!(requests_with(env, &on_replica, closed).await, 1);
-    assert_eq!(requests_with(env, &user, status(503)).await, 1);
     for user in [&user, &on_replica, &user, &on_replica] {
         assert_eq!(requests_with(env, user, MORNING).await, 0);
     }
@@ -91,7 +97,7 @@ async fn closes_after_one_successful_trial(env: &TestEnv) {
     let one = env.start_instance(&settings).await;
     let replica = env.start_replica(&one, &settings).await;
     let user = one.user().await;
-    open_circuit(env, &user).await;
+    open_circuit(env, &one).await;
     one.end_open_period().await;
     let end_of_trial = Arc::new(Notify::new());
     let reply = Reply::PhrasesAfter(end_of_trial.clone(), &["morning"], &[]);
@@ -117,7 +123,7 @@ async fn closes_after_one_successful_trial(env: &TestEnv) {
 async fn doubles_the_backoff_with_each_failed_trial(env: &TestEnv) {
     let instance = env.start_instance(&[]).await;
     let user = instance.user().await;
-    open_circuit(env, &user).await;
+    open_circuit(env, &instance).await;
     for backoff in [20_000, 40_000, 80_000, 120_000, 120_000] {
         instance.end_open_period().await;
         for requests in [1, 0] {
@@ -198,7 +204,7 @@ async fn is_separate_for_each_token(env: &TestEnv) {
 async fn repeats_a_trial_without_a_result(env: &TestEnv) {
     let instance = env.start_instance(&[]).await;
     let user = instance.user().await;
-    open_circuit(env, &user).await;
+    open_circuit(env, &instance).await;
     instance.end_open_period().await;
     // A trial of another instance, which has lasted for its whole time and never reported its result.
     const FAR_FUTURE: i64 = 4_000_000_000_000;
@@ -218,17 +224,95 @@ async fn stays_open_after_the_success_of_a_call_from_before_it_opened(env: &Test
     let user = instance.user().await;
     let delayed = Reply::DelayedPhrases(&["morning"], &[]);
     let (text, word) = happy_and_sad(env, delayed);
+    let others = [
+        instance.user().await,
+        instance.user().await,
+        instance.user().await,
+    ];
     let failures = async {
         while env.model.request_count(&word) == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let failing = (0..3).map(|_| create_happy_and_sad(env, &user, status(500)));
+        let failing = others
+            .iter()
+            .map(|user| create_happy_and_sad(env, user, status(500)));
         join_all(failing).await;
         assert!(instance.model_state().await.open_until.is_some());
     };
     let (entry, ()) = tokio::join!(user.create_entry(&text), failures);
     assert_by_model(&entry, &[("positive", "morning")]);
     assert_eq!(requests_with(env, &user, MORNING).await, 0);
+}
+
+/// A user whose texts are too long for the model, for example, must not take it from the others.
+#[apply(e2e_test!)]
+async fn stays_closed_for_others_when_one_user_s_texts_time_out(env: &TestEnv) {
+    let (one, replica) = start_two(env).await;
+    let user = one.user().await;
+    let on_replica = user.on(&replica.service);
+    for user in [&user, &on_replica, &user] {
+        assert_eq!(requests_with(env, user, Reply::NoResponse).await, 1);
+    }
+    let state = one.model_state().await;
+    assert_eq!((state.failures, state.open_until), (Some(1), None));
+    for instance in [&one, &replica] {
+        assert_closed(env, instance).await;
+    }
+    // The user's own entries do not wait for the model for 10 seconds, and the sweep calls it later.
+    for user in [&user, &on_replica] {
+        assert_eq!(requests_with(env, user, MORNING).await, 0);
+    }
+    let line = ["lexicon takes over for this user", "10 s"];
+    let log = one.wait_for_log(&line).await + &replica.app.log();
+    assert_eq!(log.matches(line[0]).count(), 1, "{log}");
+}
+
+#[apply(e2e_test!)]
+async fn ends_the_pause_of_a_user_with_a_success_and_doubles_it_with_a_failure(env: &TestEnv) {
+    let instance = env.start_instance(&[]).await;
+    let user = instance.user().await;
+    for pause in [0, 0, 10_000, 20_000, 40_000, 80_000, 120_000, 120_000] {
+        instance.end_user_pauses().await;
+        assert_eq!(requests_with(env, &user, status(500)).await, 1);
+        let paused_for = instance.longest_user_pause().await;
+        let expected = (pause - 5_000).max(0)..=pause;
+        assert!(expected.contains(&paused_for), "{paused_for} of {pause}");
+    }
+    instance.end_user_pauses().await;
+    let (entry, _) = create_happy_and_sad(env, &user, MORNING).await;
+    assert_by_model(&entry, &[("positive", "morning")]);
+    for _ in 0..2 {
+        assert_eq!(requests_with(env, &user, status(500)).await, 1);
+    }
+    assert_eq!(instance.longest_user_pause().await, 0);
+}
+
+/// Such a text would open the circuit again and again, although the model works for all others.
+#[apply(e2e_test!)]
+async fn sends_no_trial_about_a_text_that_just_timed_out(env: &TestEnv) {
+    let instance = env.start_instance(&[]).await;
+    let slow = [
+        instance.user().await,
+        instance.user().await,
+        instance.user().await,
+    ];
+    let creations = slow
+        .iter()
+        .map(|user| create_happy_and_sad(env, user, Reply::NoResponse));
+    let timed_out = join_all(creations).await;
+    assert!(instance.model_state().await.open_until.is_some());
+    instance.end_open_period().await;
+    for (user, (entry, word)) in slow.iter().zip(&timed_out) {
+        let analyzed = user.analyze_entry(entry).await.expect_status(200);
+        assert_by_lexicon(&analyzed.json());
+        assert_eq!(env.model.request_count(word), 1, "no trial");
+    }
+    // Another text gets the trial, and then the model is called for the slow ones as well.
+    assert_closed(env, &instance).await;
+    let (entry, word) = &timed_out[0];
+    env.model.set_reply(word, MORNING);
+    let analyzed = slow[0].analyze_entry(entry).await.expect_status(200);
+    assert_by_model(&analyzed.json(), &[("positive", "morning")]);
 }
 
 /// The state of the circuit breaker is in Redis only. Without it, an instance cannot know whether the model is down.

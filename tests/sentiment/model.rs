@@ -7,6 +7,7 @@ use crate::support::analysis::{HAPPY_AND_SAD, analyze, assert_by_model};
 use crate::support::env::{MODEL_TOKEN, TestEnv};
 use crate::support::model_server::{HttpReply, Reply};
 use crate::support::registry::e2e_test;
+use crate::support::unique::unique_word;
 
 #[apply(e2e_test!)]
 async fn marks_phrases_in_the_original_text(env: &TestEnv) {
@@ -124,6 +125,25 @@ async fn is_asked_without_response_format_where_its_server_rejects_that(env: &Te
     });
     let formats: Vec<_> = formats.collect();
     assert_eq!(formats, [Some("json_schema"), Some("json_object"), None]);
+}
+
+/// A text must not make the model write, and the operator pay, without end.
+#[apply(e2e_test!)]
+async fn is_asked_for_a_reply_whose_length_depends_on_the_text(env: &TestEnv) {
+    for (length, tokens) in [(100, 2048 + 100), (5000, 4096)] {
+        let word = unique_word("zebra");
+        env.model
+            .set_reply(&word, Reply::Phrases(&["in the morning"], &[]));
+        let text = format!("{:.<length$}", format!("I was in the morning {word}"));
+        let user = env.user().await;
+        user.create_entry(&text).await;
+        let requests = env.model.requests(&word);
+        let limits: Vec<_> = requests
+            .iter()
+            .map(|request| request.body["max_tokens"].as_u64())
+            .collect();
+        assert_eq!(limits, [Some(tokens)]);
+    }
 }
 
 #[apply(e2e_test!)]

@@ -81,8 +81,8 @@ async fn delays_no_entry_when_the_model_refuses_connections(env: &TestEnv) {
 async fn delays_no_entry_when_the_circuit_is_open(env: &TestEnv) {
     let _alone = ALONE.lock().await;
     let (_instance, users) = start(env, &[MODEL_TIMEOUT_MS]).await;
-    for _ in 0..3 {
-        create_happy_and_sad(env, &users[0], Reply::Status(500, None)).await;
+    for user in &users[..3] {
+        create_happy_and_sad(env, user, Reply::Status(500, None)).await;
     }
     let word = unique_word("zebra");
     env.model.set_reply(&word, Reply::NoResponse);

@@ -31,6 +31,10 @@ fn respond(provider: &Value, request: &ModelRequest) -> HttpReply {
     let refusals = &provider["refusals"];
     let temperature = request.body.get("temperature");
     let has_temperature = temperature.is_some_and(|temperature| *temperature != 1);
+    let has_max_tokens = request.body.get("max_tokens").is_some();
+    if let Some(refusal) = refusals.get("max_tokens").filter(|_| has_max_tokens) {
+        return http_reply(400, refusal);
+    }
     let has_schema = request.body["response_format"]["type"] == "json_schema";
     match (refusals.get("temperature"), refusals.get("json_schema")) {
         (Some(refusal), _) if has_temperature => http_reply(400, refusal),
@@ -67,6 +71,8 @@ fn assert_accepted(request: &ModelRequest, settings: &Value) {
         "model",
         "messages",
         "temperature",
+        "max_tokens",
+        "max_completion_tokens",
         "response_format",
         "stream",
     ];
@@ -75,6 +81,10 @@ fn assert_accepted(request: &ModelRequest, settings: &Value) {
         .filter(|field| !known.contains(&field.as_str()))
         .collect();
     assert!(unknown.is_empty(), "{unknown:?}");
+    // OpenAI refuses both together.
+    let limits = [&body["max_tokens"], &body["max_completion_tokens"]];
+    let limits: Vec<_> = limits.into_iter().filter_map(Value::as_u64).collect();
+    assert_eq!(limits.len(), 1, "{body}");
     let messages = body["messages"].as_array().expect("an array");
     let roles: Vec<_> = messages.iter().map(|message| &message["role"]).collect();
     assert_eq!(roles, ["system", "user"]);

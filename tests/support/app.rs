@@ -42,6 +42,9 @@ pub fn variables(
         ("github_timeout_ms", MODEL_TIMEOUT_MS),
         ("sweep_token", SWEEP_TOKEN),
         ("trusted_proxy_hops", "1"),
+        // No test reaches these by accident, and every write and call is counted.
+        ("write_limit", "100000/1m"),
+        ("model_limit", "100000/1d"),
     ];
     Ok(owned(&settings).collect())
 }

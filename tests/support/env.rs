@@ -13,6 +13,7 @@ use testbed::{migrate, postgres, redis};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use super::app::{fetch_document, owned, start_app, variables};
+use super::bouncers::Bouncers;
 use super::client::{Client, Service};
 use super::instance::Instance;
 use super::model_server::ModelServer;
@@ -43,6 +44,7 @@ struct Servers {
     folder: TempDir,
     runtime: Kind,
     postgres: postgres::Server,
+    bouncers: Bouncers,
     redis: redis::Server,
 }
 
@@ -102,11 +104,15 @@ impl TestEnv {
         let redis_folder = folder.path().join("redis");
         let redis = redis::Server::start(&redis_folder);
         let (postgres, redis) = tokio::try_join!(postgres, redis)?;
+        let bouncers = Bouncers::from_environment();
+        let bouncer_folder = folder.path().join("pgbouncer");
+        bouncers.start(&bouncer_folder, &postgres).await?;
         let model = ModelServer::start().await;
         let database_url = postgres.create_database("shared").await?;
         migrate::up(&database_url).await?;
         let redis_url = redis.url(0);
-        let variables = variables(&database_url, &redis_url, &model.host())?;
+        let mut variables = variables(&database_url, &redis_url, &model.host())?;
+        bouncers.redirect(&mut variables).await;
         let app = start_app(
             runtime,
             folder.path().join("shared"),
@@ -120,6 +126,7 @@ impl TestEnv {
             folder,
             runtime,
             postgres,
+            bouncers,
             redis,
         };
         Ok(Self {
@@ -199,6 +206,11 @@ impl TestEnv {
         let redis_folder = folder.join("redis");
         let redis = redis::Server::start(&redis_folder);
         let (postgres, redis) = tokio::try_join!(postgres, redis)?;
+        let bouncer_folder = folder.join("pgbouncer");
+        self.servers
+            .bouncers
+            .start(&bouncer_folder, &postgres)
+            .await?;
         let database_url = postgres.create_database("diary").await?;
         migrate::up(&database_url).await?;
         let redis_url = redis.url(0);
@@ -259,6 +271,7 @@ impl TestEnv {
     ) -> Instance {
         let variables = variables(database_url, redis_url, &self.model.host());
         let mut variables = variables.expect("the servers have URLs");
+        self.servers.bouncers.redirect(&mut variables).await;
         variables.extend(owned(settings));
         let environment = owned(environment).collect();
         let app = start_app(self.servers.runtime, state_dir, variables, environment).await;
@@ -350,6 +363,7 @@ impl TestEnv {
             killable.postgres.kill();
             killable.redis.kill();
         }
+        servers.bouncers.kill().await;
         servers.postgres.kill();
         servers.redis.kill();
         let folder = servers.folder.path();

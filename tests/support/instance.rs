@@ -18,6 +18,9 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(5);
 /// Keys of the shared state of the model's server: the circuit breaker and the request features it accepts.
 const MODEL_STATE_KEYS: &str = "{sentiment}:model:*";
 
+/// Keys of the calls and failures of users.
+const USER_KEYS: &str = "{sentiment}:user:*";
+
 /// Keys of the cached marks of texts.
 const MARKS_KEYS: &str = "{sentiment}:marks:*";
 
@@ -156,6 +159,45 @@ impl Instance {
         let mut keys = self.keys(MODEL_STATE_KEYS).await;
         assert_eq!(keys.len(), 1, "{keys:?}");
         keys.remove(0)
+    }
+
+    /// Returns how often the model was called for each user.
+    pub async fn user_calls(&self) -> Vec<Option<u32>> {
+        let mut calls = Vec::new();
+        for key in self.keys(USER_KEYS).await {
+            let count = self.redis().await.hget(key, "calls").await;
+            calls.push(count.expect("the count is a number"));
+        }
+        calls
+    }
+
+    /// Ends the windows in which the calls of users are counted.
+    pub async fn end_user_windows(&self) {
+        for key in self.keys(USER_KEYS).await {
+            let set = self.redis().await.hset(key, "calls_until", 1).await;
+            let added: i32 = set.expect("Redis sets the field");
+            assert_eq!(added, 0, "the window was set before");
+        }
+    }
+
+    /// Returns for how many milliseconds the model is not called for a user because of failures; of several users the longest.
+    pub async fn longest_user_pause(&self) -> i64 {
+        let now = chrono::Utc::now().timestamp_millis();
+        let mut longest = 0;
+        for key in self.keys(USER_KEYS).await {
+            let until = self.redis().await.hget(key, "paused_until").await;
+            let until: Option<i64> = until.expect("the time is a number");
+            longest = longest.max(until.unwrap_or_default() - now);
+        }
+        longest
+    }
+
+    /// Ends the pauses of users, as waiting would.
+    pub async fn end_user_pauses(&self) {
+        for key in self.keys(USER_KEYS).await {
+            let set = self.redis().await.hset(key, "paused_until", 1).await;
+            let _: i32 = set.expect("Redis sets the field");
+        }
     }
 
     /// Returns the cached marks by key.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-pub use testbed::{migrate, seed};
+pub use testbed::{accounts, backup, migrate, retirement, seed};
 
 /// Returns the path of a file or folder, which is relative to the root of the repository.
 pub fn path(relative: &str) -> PathBuf {

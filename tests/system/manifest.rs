@@ -27,15 +27,28 @@ async fn lets_each_component_reach_only_what_it_uses(_: &TestEnv) {
     const POSTGRES: &str = "postgres://{{ database_host }}";
     const REDIS: &str = "redis://{{ redis_host }}";
     const REDIS_TLS: &str = "rediss://{{ redis_host }}";
+    const SENTRY: &str = "{{ sentry_host }}";
     let manifest = manifest();
     let components = manifest["component"].as_table().expect("a table");
     let names: BTreeSet<&str> = components.keys().map(String::as_str).collect();
     assert_eq!(names, BTreeSet::from(COMPONENTS));
     for (name, hosts) in [
-        ("auth", &[POSTGRES, REDIS, REDIS_TLS][..]),
-        ("entries", &[POSTGRES, "http://sentiment.spin.internal"]),
-        ("sentiment", &["{{ github_models_host }}", REDIS, REDIS_TLS]),
-        ("system", &[POSTGRES, REDIS, REDIS_TLS]),
+        ("auth", &[POSTGRES, REDIS, REDIS_TLS, SENTRY][..]),
+        (
+            "entries",
+            &[
+                POSTGRES,
+                REDIS,
+                REDIS_TLS,
+                SENTRY,
+                "http://sentiment.spin.internal",
+            ],
+        ),
+        (
+            "sentiment",
+            &["{{ github_models_host }}", REDIS, REDIS_TLS, SENTRY],
+        ),
+        ("system", &[POSTGRES, REDIS, REDIS_TLS, SENTRY]),
     ] {
         let allowed = strings(&components[name]["allowed_outbound_hosts"]);
         assert_eq!(allowed, hosts.iter().copied().collect(), "{name}");
@@ -60,9 +73,10 @@ async fn shows_secrets_only_to_the_components_that_use_them(_: &TestEnv) {
         ("jwt_secret_key", &["auth", "entries"][..]),
         ("jwt_previous_secret_key", &["auth", "entries"]),
         ("database_url", &["auth", "entries", "system"]),
-        ("redis_url", &["auth", "sentiment", "system"]),
+        ("redis_url", &["auth", "entries", "sentiment", "system"]),
         ("github_token", &["sentiment"]),
         ("sweep_token", &["entries"]),
+        ("sentry_dsn", &COMPONENTS),
     ] {
         let sees = |name: &&str| {
             let variables = &manifest["component"][*name]["variables"];
@@ -122,6 +136,7 @@ async fn marks_secrets_and_gives_them_no_default(_: &TestEnv) {
         ("github_token", Some("")),
         ("sweep_token", Some("")),
         ("jwt_previous_secret_key", Some("")),
+        ("sentry_dsn", Some("")),
     ];
     assert_eq!(secrets, expected);
 }
@@ -144,7 +159,7 @@ async fn gives_a_default_to_every_setting_that_is_not_required(_: &TestEnv) {
 async fn has_small_components(_: &TestEnv) {
     let manifest = manifest();
     for (name, limit) in [
-        ("auth", 1_000_000),
+        ("auth", 1_100_000),
         ("entries", 1_000_000),
         ("sentiment", 1_200_000),
         ("system", 2_000_000),

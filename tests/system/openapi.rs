@@ -11,7 +11,7 @@ use crate::support::env::TestEnv;
 use crate::support::registry::e2e_test;
 
 /// Every call of the contract.
-const CALLS: [(&str, &str); 27] = [
+const CALLS: [(&str, &str); 28] = [
     ("get", "/health"),
     ("get", "/ready"),
     ("get", "/version"),
@@ -38,6 +38,7 @@ const CALLS: [(&str, &str); 27] = [
     ("delete", "/diaries/{id}"),
     ("post", "/diaries/{id}/analyze"),
     ("get", "/internal/backlog"),
+    ("get", "/internal/metrics"),
     ("post", "/internal/sweep"),
 ];
 

@@ -47,6 +47,9 @@ async fn line_of(
     assert!(time.len() == 24 && time.ends_with('Z'), "{time}");
     let duration = line.remove("duration_ms").expect("a duration");
     assert!(duration.as_f64().expect("a number") >= 0.0, "{duration}");
+    for server in ["postgres_ms", "redis_ms", "model_ms"] {
+        line.remove(server);
+    }
     line.into()
 }
 

@@ -89,6 +89,13 @@ async fn an_invalid_number_of_proxies_stops_everything(env: &TestEnv) {
 }
 
 #[apply(e2e_test!)]
+async fn an_invalid_sentry_dsn_stops_everything(env: &TestEnv) {
+    let settings = [("sentry_dsn", "https://no-key.example/1")];
+    let requests = [("/auth/login", 503), ("/diaries", 503), ("/health", 503)];
+    check(env, &settings, &requests).await;
+}
+
+#[apply(e2e_test!)]
 async fn an_invalid_origin_stops_everything(env: &TestEnv) {
     let settings = [("cors_origins", "everybody.example/*")];
     let requests = [("/auth/login", 503), ("/diaries", 503), ("/health", 503)];

@@ -16,6 +16,7 @@ use crate::{build, document};
 mod machine;
 mod memory;
 mod report;
+mod sizes;
 mod subjects;
 mod users;
 
@@ -43,6 +44,7 @@ const ROUNDS: u32 = 2;
 /// Examples:
 ///   cargo xtask bench
 ///   cargo xtask bench --runtime spin --output docs/benchmark-spin.md
+///   cargo xtask bench --users 100,1000,10000      what a number of users at once needs; writes docs/scaling.md
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -52,15 +54,28 @@ pub struct Args {
     /// Length of each of the 32 rounds (twice that for logins); all must be over before the access tokens expire, after 15 minutes
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=20))]
     seconds: u64,
-    /// The Markdown file to write
-    #[arg(long, default_value = "docs/benchmark.md", value_name = "FILE")]
-    output: PathBuf,
+    /// Measure instead what these numbers of users at once need, each with a kept connection and pauses, with and without a proxy
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=25_000))]
+    users: Vec<u32>,
+    /// Average pause of a user between two requests, in seconds
+    #[arg(long, default_value_t = 15, requires = "users", value_parser = clap::value_parser!(u64).range(1..=60))]
+    think: u64,
+    /// The Markdown file to write [default: docs/benchmark.md, or with --users the table in docs/scaling.md]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// Measures, prints the tables and writes them. A missed goal is shown, and is no error.
 pub async fn run(arguments: &Args) -> Result<()> {
-    let report = unless_stopped(measure(arguments)).await?;
-    document::publish(&report.markdown(), &arguments.output)
+    let output = |usual: &str| arguments.output.clone().unwrap_or(usual.into());
+    if arguments.users.is_empty() {
+        let report = unless_stopped(measure(arguments)).await?;
+        return document::publish(&report.markdown(), &output("docs/benchmark.md"));
+    }
+    let kind = arguments.runtime.unwrap_or_else(Kind::detect);
+    let think = Duration::from_secs(arguments.think);
+    let table = unless_stopped(sizes::measure(kind, &arguments.users, think)).await?;
+    sizes::publish(&table, &output("docs/scaling.md"))
 }
 
 async fn measure(arguments: &Args) -> Result<Report> {
@@ -293,7 +308,9 @@ fn load(name: impl Into<String>, app: &App, connections: u32, calls: Vec<Call>) 
     Load {
         name: name.into(),
         app,
+        proxy: None,
         connections,
         calls,
+        think: Duration::ZERO,
     }
 }

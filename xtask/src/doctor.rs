@@ -47,7 +47,7 @@ const BY_HAND: [(&str, &str); 6] = [
     ),
     (
         "restoration",
-        "restore the newest backup into an empty database every month, and run `cargo xtask migrate status` on it",
+        "run `cargo xtask restore --check` on the newest backup every month",
     ),
     (
         "rotation",

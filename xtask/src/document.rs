@@ -15,3 +15,39 @@ pub fn publish(text: &str, output: &Path) -> Result<()> {
     println!("Written to {}", output.display());
     Ok(())
 }
+
+/// Replaces the text between the lines `<!-- NAME:begin -->` and `<!-- NAME:end -->`.
+///
+/// # Errors
+/// When one of them is missing.
+pub fn with_section(text: &str, name: &str, section: &str) -> Result<String> {
+    let [begin, end] = ["begin", "end"].map(|end| format!("<!-- {name}:{end} -->\n"));
+    let replaced = || {
+        let (before, rest) = text.split_once(&begin)?;
+        let (_, after) = rest.split_once(&end)?;
+        Some([before, &begin, section, &end, after].concat())
+    };
+    replaced().with_context(|| {
+        format!(
+            "the document needs the lines {} and {}",
+            begin.trim(),
+            end.trim()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_a_section() {
+        let old = "Before\n<!-- a:begin -->\nold\n<!-- a:end -->\nAfter\n";
+        let new = "Before\n<!-- a:begin -->\nnew\n<!-- a:end -->\nAfter\n";
+        assert_eq!(with_section(old, "a", "new\n").unwrap(), new);
+        assert_eq!(
+            with_section(old, "b", "").unwrap_err().to_string(),
+            "the document needs the lines <!-- b:begin --> and <!-- b:end -->"
+        );
+    }
+}

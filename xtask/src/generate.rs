@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use testbed::settings::{self, Variable};
 
-const BEGIN: &str = "<!-- settings:begin -->\n";
-const END: &str = "<!-- settings:end -->\n";
+use crate::document;
+
+/// Name of the table in README.md.
+const SECTION: &str = "settings";
 /// Columns of a comment in `.env.example`.
 const WIDTH: usize = 100;
 
@@ -52,22 +54,9 @@ fn generated() -> Result<[(PathBuf, String); 2]> {
     let variables = settings::variables()?;
     let readme = testbed::workspace().join("README.md");
     let text = fs::read_to_string(&readme).context("cannot read README.md")?;
-    let text = with_table(&text, &table(&variables)).with_context(|| {
-        format!(
-            "README.md needs the lines {} and {}",
-            BEGIN.trim(),
-            END.trim()
-        )
-    })?;
+    let text = document::with_section(&text, SECTION, &table(&variables)).context("README.md")?;
     let dotenv = testbed::workspace().join(".env.example");
     Ok([(readme, text), (dotenv, dotenv_example(&variables))])
-}
-
-/// Replaces the text between the markers.
-fn with_table(text: &str, table: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some([before, BEGIN, table, END, after].concat())
 }
 
 fn table(variables: &[Variable]) -> String {
@@ -134,23 +123,19 @@ mod tests {
     }
 
     #[test]
-    fn writes_a_table_between_the_markers() {
+    fn writes_a_table_of_the_settings() {
         let variables = [
             variable("a_url", None),
             variable("b", Some("")),
             variable("c", Some("3/1h")),
         ];
-        let old = format!("Before\n{BEGIN}old\n{END}After\n");
         assert_eq!(
-            with_table(&old, &table(&variables)).unwrap(),
-            "Before\n<!-- settings:begin -->\n\
-             | setting | default | |\n|---|---|---|\n\
+            table(&variables),
+            "| setting | default | |\n|---|---|---|\n\
              | `a_url` | required | One \\| two. |\n\
              | `b` | empty | One \\| two. |\n\
-             | `c` | `3/1h` | One \\| two. |\n\
-             <!-- settings:end -->\nAfter\n"
+             | `c` | `3/1h` | One \\| two. |\n"
         );
-        assert_eq!(with_table("no markers", ""), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use testbed::apt;
 
+mod backup;
 mod bench;
 mod build;
 mod debian_wasm;
@@ -17,6 +18,7 @@ mod local;
 mod migrate;
 mod push;
 mod python;
+mod restore;
 mod seed;
 mod shutdown;
 mod sweep;
@@ -24,6 +26,7 @@ mod test;
 mod test_contract;
 mod test_deploy;
 mod up;
+mod user;
 
 /// Build, run, migrate, test and measure Thought Diary
 ///
@@ -46,6 +49,9 @@ enum Command {
     Seed(seed::Args),
     Sweep(sweep::Args),
     Generate(generate::Args),
+    User(user::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
     Push(push::Args),
     Doctor(doctor::Args),
 }
@@ -61,6 +67,9 @@ async fn run(command: Command) -> Result<()> {
         Command::Seed(arguments) => seed::run(&arguments).await,
         Command::Sweep(arguments) => sweep::run(&arguments).await,
         Command::Generate(arguments) => generate::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments).await,
+        Command::Restore(arguments) => restore::run(&arguments).await,
+        Command::User(arguments) => user::run(&arguments).await,
         Command::Push(arguments) => push::run(&arguments).await,
         Command::Doctor(arguments) => doctor::run(&arguments).await,
     }

@@ -1,7 +1,8 @@
 //! `cargo xtask migrate`: brings the database's tables up to date, or back.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use testbed::migrate::{self, State, Step};
+use testbed::retirement::{self, Hashes};
 
 use crate::local::Database;
 
@@ -13,6 +14,7 @@ use crate::local::Database;
 ///   cargo xtask migrate status
 ///   cargo xtask migrate up
 ///   cargo xtask migrate down --steps 2
+///   cargo xtask migrate finish --yes
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -32,6 +34,14 @@ enum Action {
     },
     /// List the steps and their states in the database
     Status,
+    /// Delete the bcrypt hashes that are kept for the replaced service, which then cannot run on this database again
+    ///
+    /// Accounts whose users have not logged in since the adoption keep their bcrypt hash until they do.
+    Finish {
+        /// Delete them; without this, only their number is shown
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 pub async fn run(arguments: &Args) -> Result<()> {
@@ -41,6 +51,11 @@ pub async fn run(arguments: &Args) -> Result<()> {
         Action::Up => migrate::up(url).await?,
         Action::Down { steps } => migrate::down(url, Some(steps)).await?,
         Action::Status => {}
+        Action::Finish { yes } => {
+            let finished = finish(url, yes).await;
+            database.close().await;
+            return finished;
+        }
     }
     for Step {
         version,
@@ -57,5 +72,21 @@ pub async fn run(arguments: &Args) -> Result<()> {
         println!("{version:04} {name}: {state}");
     }
     database.close().await;
+    Ok(())
+}
+
+async fn finish(url: &str, is_confirmed: bool) -> Result<()> {
+    let Hashes {
+        kept, bcrypt_only, ..
+    } = retirement::hashes(url).await?;
+    ensure!(
+        is_confirmed,
+        "this deletes {kept} bcrypt hashes, and the replaced service cannot verify the passwords of their users again: if it will not return, repeat the command with --yes"
+    );
+    let deleted = retirement::finish(url).await?;
+    println!("Deleted {deleted} bcrypt hashes that were kept for the replaced service.");
+    println!(
+        "{bcrypt_only} accounts have only a bcrypt hash. The next login of their users replaces it, and keeps it no longer."
+    );
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! `cargo xtask test`: runs all tests, on servers of their own.
 
 use anyhow::{Context, Result, ensure};
+use testbed::postgres::{self, pgbouncer};
 use testbed::process::{ChildProcess, Signal};
 use testbed::progress::Progress;
 use testbed::runtime::Kind;
-use testbed::{cargo, postgres, redis};
+use testbed::{cargo, redis};
 
 use crate::shutdown::unless_stopped;
 use crate::{build, test_contract, test_deploy};
@@ -17,6 +18,7 @@ use crate::{build, test_contract, test_deploy};
 ///   cargo xtask test
 ///   cargo xtask test login              only tests with `login` in their name
 ///   cargo xtask test --runtime spin     the end-to-end tests on the spin on the PATH
+///   cargo xtask test --pgbouncer        the end-to-end tests with PgBouncer between the service and Postgres
 ///   cargo xtask test --url https://diary.test     the end-to-end tests that can run on a service elsewhere
 ///   cargo xtask test faults             only the fault tests, see `cargo xtask test faults --help`
 ///   cargo xtask test contract           only generated requests, see `cargo xtask test contract --help`
@@ -30,6 +32,9 @@ use crate::{build, test_contract, test_deploy};
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
+    /// Put PgBouncer 1.21 or newer, in transaction mode, between the service and Postgres in the end-to-end tests
+    #[arg(long)]
+    pgbouncer: bool,
     #[command(flatten)]
     selection: Selection,
     /// Run the end-to-end tests on the service at this address, behind a proxy
@@ -74,12 +79,12 @@ struct Selection {
 pub async fn run(arguments: &Args) -> Result<()> {
     match (&arguments.command, &arguments.url) {
         (Some(Command::Faults(selection)), _) => unless_stopped(test_faults(selection)).await,
-        (Some(Command::Deploy(arguments)), _) => test_deploy::run(arguments).await,
         (Some(Command::Contract(arguments)), _) => {
             unless_stopped(test_contract::run(arguments)).await
         }
+        (Some(Command::Deploy(arguments)), _) => test_deploy::run(arguments).await,
         (None, Some(url)) => unless_stopped(test_url(url, &arguments.selection)).await,
-        (None, None) => unless_stopped(test(&arguments.selection)).await,
+        (None, None) => unless_stopped(test(&arguments.selection, arguments.pgbouncer)).await,
     }
 }
 
@@ -138,7 +143,11 @@ fn conclude(passed: bool) -> Result<()> {
     Ok(())
 }
 
-async fn test(arguments: &Selection) -> Result<()> {
+async fn test(arguments: &Selection, with_pgbouncer: bool) -> Result<()> {
+    let pgbouncer = match with_pgbouncer {
+        true => Some(pgbouncer::find_or_install().await?),
+        false => None,
+    };
     let spin = match arguments.runtime {
         Kind::Embedded => None,
         Kind::Spin => Some(Kind::Spin.program(&Progress::new()).await?),
@@ -169,6 +178,8 @@ async fn test(arguments: &Selection) -> Result<()> {
             .env("E2E_RUNTIME", arguments.runtime.to_string())
             .env("XTASK_HOST", &host)
             .env_remove("TEST_RUNTIME")
+            .env_remove("E2E_PGBOUNCER")
+            .envs(pgbouncer.iter().map(|program| ("E2E_PGBOUNCER", program)))
             .envs(spin.iter().map(|spin| ("TEST_RUNTIME", spin)));
         passed &= succeeds(command).await?;
     }

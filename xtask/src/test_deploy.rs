@@ -2,10 +2,13 @@
 
 mod compose;
 mod container;
+mod failover;
 mod files;
 mod kubernetes;
 mod load;
+mod monitoring;
 mod nginx;
+mod recovery;
 mod registry;
 mod report;
 mod server;
@@ -19,7 +22,7 @@ use crate::build;
 use crate::shutdown::unless_stopped;
 use report::Summary;
 
-/// Run the tests of deploy/: manifests, images, proxies, the registry, and whole deployments
+/// Run the tests of deploy/: manifests, images, proxies, alerts, the registry, and whole deployments
 ///
 /// What a part needs and this machine does not have is named, and the part is skipped.
 /// Exits non-zero when a part fails.
@@ -41,12 +44,18 @@ enum Part {
     Kubernetes,
     /// Scripts, units, the image's Dockerfile, the Compose file, and the files of the proxies
     Files,
+    /// The alerts and the dashboard, with Prometheus's own checks
+    Monitoring,
     /// A push to a real registry, signed with cosign, and its start by Spin
     Registry,
     /// Old, new and old instances behind nginx, replaced while clients write
     Upgrade,
     /// The Compose deployment in Docker: the end-to-end tests through its proxy, a backup, a rollback
     Compose,
+    /// A dropped table, and a recovery of the second before with pgBackRest
+    Recovery,
+    /// A primary that is killed while clients write, and its replica behind HAProxy
+    Failover,
     /// An installation on a real systemd in a container, with certificates of a real ACME server
     Server,
 }
@@ -60,8 +69,17 @@ pub async fn run(arguments: &Args) -> Result<()> {
     if is_chosen(Part::Files) {
         files::run(&mut summary)?;
     }
+    if is_chosen(Part::Monitoring) {
+        monitoring::run(&mut summary);
+    }
     let progress = Progress::new();
-    let parts = [Part::Registry, Part::Upgrade, Part::Compose, Part::Server];
+    let parts = [
+        Part::Registry,
+        Part::Upgrade,
+        Part::Compose,
+        Part::Failover,
+        Part::Server,
+    ];
     if parts.into_iter().any(is_chosen) {
         unless_stopped(build::components(&progress)).await?;
     }
@@ -73,6 +91,12 @@ pub async fn run(arguments: &Args) -> Result<()> {
     }
     if is_chosen(Part::Compose) {
         unless_stopped(compose::run(&mut summary, &progress)).await?;
+    }
+    if is_chosen(Part::Recovery) {
+        unless_stopped(recovery::run(&mut summary, &progress)).await?;
+    }
+    if is_chosen(Part::Failover) {
+        unless_stopped(failover::run(&mut summary, &progress)).await?;
     }
     if is_chosen(Part::Server) {
         unless_stopped(server::run(&mut summary, &progress)).await?;

@@ -1,5 +1,6 @@
 //! The SQL of `users`, `sessions` and what limits logins. Every change writes its row of `audit_log` in the same statement.
 
+use credentials::Email;
 use serde_json::value::RawValue;
 use thought_diary::{
     Error,
@@ -7,7 +8,7 @@ use thought_diary::{
     session::{REFRESH_TTL, SESSION_IS_ACTIVE, Session},
 };
 
-use crate::user::{Email, User};
+use crate::user::User;
 
 /// The columns of `users` that [`decode_user`] reads, with times as the API shows them.
 const USER_COLUMNS: &str = r#"

@@ -7,6 +7,7 @@ use thought_diary::{
     Error, Response,
     config::Secret,
     http::{Body, ClientAddress, Context},
+    metrics::{LOGINS_REFUSED, count},
     response::{json, no_content},
     session::{ACCESS_TTL, RefreshSession, Session, TokenKind},
 };
@@ -84,10 +85,31 @@ pub async fn register(
 }
 
 /// `POST /auth/login`
+pub async fn login(
+    context: Context,
+    config: &'static Config,
+    client: ClientAddress,
+    user_agent: UserAgent,
+    body: Body,
+) -> Result<Response, Error> {
+    let result = log_in(context, config, client, user_agent, body).await;
+    let reason = match &result {
+        Err(Error::InvalidCredentials) => Some("invalid_credentials"),
+        Err(Error::RateLimitExceeded(_)) => Some("rate_limit"),
+        Err(Error::Unavailable(_)) => Some("unavailable"),
+        _ => None,
+    };
+    if let Some(reason) = reason {
+        count(&LOGINS_REFUSED, &[reason]);
+    }
+    result
+}
+
+/// Verifies the credentials and creates a session.
 ///
 /// Every failure costs one verification and two statements, so that neither the
 /// answer nor its time shows why it failed.
-pub async fn login(
+async fn log_in(
     context: Context,
     config: &'static Config,
     client: ClientAddress,

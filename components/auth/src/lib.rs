@@ -8,7 +8,6 @@
     clippy::unwrap_used
 )]
 
-mod common_passwords;
 mod config;
 mod db;
 mod export;

@@ -1,18 +1,8 @@
 //! Password hashes: argon2id, and the bcrypt hashes of the replaced service until their users log in once.
 
-use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
-    password_hash::phc::PasswordHash,
-};
+use argon2::{PasswordVerifier, password_hash::phc::PasswordHash};
+use credentials::argon2id::{self, hasher, parameters};
 use thought_diary::Error;
-
-/// One of OWASP's equivalent recommendations for argon2id: 7 MiB, five passes, one lane.
-///
-/// An instance keeps the memory of its largest hash. Of the recommendations, this
-/// one needs the least, and it is the fastest.
-const MEMORY_KIB: u32 = 7_168;
-const PASSES: u32 = 5;
-const LANES: u32 = 1;
 
 /// Number of bytes of a password that bcrypt compares.
 const BCRYPT_BYTES: usize = 72;
@@ -33,10 +23,7 @@ pub enum Verdict {
 /// # Errors
 /// `internal_error` when hashing fails.
 pub fn hash(password: &str) -> Result<String, Error> {
-    hasher()?
-        .hash_password(password.as_bytes())
-        .map(|hash| hash.to_string())
-        .map_err(|_| Error::Internal("a password could not be hashed".into()))
+    argon2id::hash(password).map_err(|_| Error::Internal("a password could not be hashed".into()))
 }
 
 /// Verifies a password against the hash of an account.
@@ -85,13 +72,8 @@ fn verify_argon2(password: &str, hash: &str) -> Result<bool, Error> {
     let Ok(hash) = PasswordHash::new(hash) else {
         return Ok(false);
     };
-    let verified = hasher()?.verify_password(password.as_bytes(), &hash);
-    Ok(verified.is_ok())
-}
-
-/// Returns the start of every hash with the current parameters.
-fn parameters() -> String {
-    format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$")
+    let hasher = hasher().map_err(|_| Error::Internal("argon2 rejected its parameters".into()))?;
+    Ok(hasher.verify_password(password.as_bytes(), &hash).is_ok())
 }
 
 /// Returns a hash with the current parameters that no password has. Verifying
@@ -101,14 +83,10 @@ fn hash_of_no_password() -> String {
     format!("{}{salt}${output}", parameters())
 }
 
-fn hasher() -> Result<Argon2<'static>, Error> {
-    Params::new(MEMORY_KIB, PASSES, LANES, None)
-        .map(|params| Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
-        .map_err(|_| Error::Internal("argon2 rejected its parameters".into()))
-}
-
 #[cfg(test)]
 mod tests {
+    use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
+
     use super::*;
 
     #[test]

@@ -1,18 +1,15 @@
 //! Rate limits per client network. Redis counts for all instances; Postgres does while Redis is unreachable.
 
-use std::{
-    net::IpAddr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{net::IpAddr, time::Duration};
 
-use http::HeaderName;
 use spin_sdk::redis::{RedisParameter, RedisResult};
 use thought_diary::{
     Error,
-    config::{Secret, parse_duration, parsed},
+    config::Secret,
     http::{ClientAddress, Context},
     log::Level,
     pg::Database,
+    rate_limit::{Count, Limit},
     redis,
     session::Keys,
 };
@@ -46,35 +43,6 @@ const REDIS_TIMEOUT: Duration = Duration::from_millis(1000);
 /// gives a customer up to a /48, and up to 65,536 customers share a larger one.
 const WIDE_NETWORK_FACTOR: u64 = 8;
 
-/// Maximum length of a window, in seconds.
-const MAX_WINDOW: u64 = 31 * 86_400;
-
-/// A number of attempts per window.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limit {
-    attempts: u64,
-    seconds: u64,
-}
-
-impl Limit {
-    /// Parses `5/15m`: a number of attempts, and the length of the window.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (attempts, window) = text.split_once('/')?;
-        let limit = Self {
-            attempts: attempts.trim().parse().ok()?,
-            seconds: parse_duration(window)?.as_secs(),
-        };
-        (limit.attempts > 0 && limit.seconds <= MAX_WINDOW).then_some(limit)
-    }
-}
-
-/// The attempts of one network in its current window.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Count {
-    attempts: u64,
-    seconds_left: u64,
-}
-
 /// The limits of this component, and where their attempts are counted.
 #[derive(Debug)]
 pub struct RateLimits {
@@ -99,8 +67,8 @@ impl RateLimits {
         keys: &'static Keys,
     ) -> Result<Self, Error> {
         Ok(Self {
-            register: limit("register_limit").await?,
-            login: limit("login_limit").await?,
+            register: Limit::from_variable("register_limit").await?,
+            login: Limit::from_variable("login_limit").await?,
             redis_url,
             database,
             keys,
@@ -164,24 +132,7 @@ impl RateLimits {
         };
         let (allowed, count) = decisive(limit, &counts)
             .ok_or_else(|| Error::Internal("no attempt was counted".into()))?;
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
-        for (name, value) in [
-            ("x-ratelimit-limit", allowed),
-            (
-                "x-ratelimit-remaining",
-                allowed.saturating_sub(count.attempts),
-            ),
-            ("x-ratelimit-reset", now + count.seconds_left),
-        ] {
-            context.set_header(HeaderName::from_static(name), value);
-        }
-        if count.attempts > allowed {
-            return Err(Error::RateLimitExceeded(count.seconds_left));
-        }
-        Ok(())
+        count.check(allowed, context)
     }
 
     async fn count_in_redis(&self, keys: &[String], limit: Limit) -> Result<Vec<Count>, Error> {
@@ -219,18 +170,6 @@ impl RateLimits {
             })
             .collect())
     }
-}
-
-async fn limit(name: &'static str) -> Result<Option<Limit>, Error> {
-    parsed(
-        name,
-        "a number of attempts and a duration, such as 5/15m, or off",
-        |value| match value {
-            "off" => Some(None),
-            limit => Limit::parse(limit).map(Some),
-        },
-    )
-    .await
 }
 
 /// Returns the count that decides, and how many attempts it allows: the narrowest
@@ -271,28 +210,6 @@ fn networks(client: ClientAddress) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn parses_attempts_and_window() {
-        let limit = |attempts, seconds| Some(Limit { attempts, seconds });
-        assert_eq!(Limit::parse("3/1h"), limit(3, 3600));
-        assert_eq!(Limit::parse("5 / 15m"), limit(5, 900));
-        assert_eq!(Limit::parse("1/30s"), limit(1, 30));
-        for bad in [
-            "",
-            "3",
-            "3/",
-            "3/h",
-            "0/1h",
-            "-1/1h",
-            "3/0s",
-            "3/1y",
-            "3/99999999999d",
-            "3/1é",
-        ] {
-            assert_eq!(Limit::parse(bad), None, "{bad}");
-        }
-    }
 
     fn client(text: &str) -> ClientAddress {
         ClientAddress(text.parse().expect("an address"))

@@ -1,24 +1,9 @@
-//! Accounts, emails and passwords. Parsing is validation, so an [`Email`] or a [`NewPassword`] is always valid.
+//! Accounts, and the validation of requests with emails and passwords.
 
-use std::borrow::Cow;
-
-use email_address::{EmailAddress, Options};
+use credentials::{Email, NewPassword, Reason};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thought_diary::{Error, config::Secret, error::Details};
-
-use crate::common_passwords;
-
-/// Maximum number of characters in an email.
-const EMAIL_CHARACTERS: usize = 120;
-
-/// Allowed numbers of characters in a password.
-const PASSWORD_CHARACTERS: std::ops::RangeInclusive<usize> = 8..=256;
-
-/// Special characters, of which a password must contain one.
-const PASSWORD_SPECIALS: &str = "!@#$%^&*()_+-=[]{}|;:,.<>?\"'/\\~`";
-
-type Reason = Cow<'static, str>;
 
 /// An account, as the API shows it. Postgres formats its times.
 #[derive(Debug, Serialize)]
@@ -31,79 +16,6 @@ pub struct User {
     pub created_at: String,
     /// RFC 3339, UTC, milliseconds.
     pub updated_at: String,
-}
-
-/// A valid email address: trimmed, lower-case, at most 120 characters.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Email(String);
-
-impl Email {
-    fn parse(text: &str) -> Result<Self, Reason> {
-        let email = text.trim().to_lowercase();
-        if email.is_empty() {
-            return Err("is required".into());
-        }
-        if email.chars().count() > EMAIL_CHARACTERS {
-            return Err("must be at most 120 characters long".into());
-        }
-        let options = Options::default()
-            .with_required_tld()
-            .without_display_text()
-            .without_domain_literal();
-        if email.contains(char::is_control)
-            || EmailAddress::parse_with_options(&email, options).is_err()
-        {
-            return Err("must be a valid email address".into());
-        }
-        Ok(Self(email))
-    }
-
-    /// Returns the address.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// A password that meets the rules for new passwords.
-#[derive(Debug)]
-pub struct NewPassword(Secret);
-
-impl NewPassword {
-    fn parse(text: &str) -> Result<Self, Vec<Reason>> {
-        let has = |test: fn(char) -> bool| text.chars().any(test);
-        let rules = [
-            (
-                PASSWORD_CHARACTERS.contains(&text.chars().count()),
-                "must be 8 to 256 characters long",
-            ),
-            (has(char::is_uppercase), "must contain an upper-case letter"),
-            (has(char::is_lowercase), "must contain a lower-case letter"),
-            (has(|c| c.is_ascii_digit()), "must contain a digit"),
-            (
-                has(|c| PASSWORD_SPECIALS.contains(c)),
-                "must contain a special character",
-            ),
-            (
-                !common_passwords::contain(text),
-                "must not be one of the most common passwords",
-            ),
-        ];
-        let reasons: Vec<Reason> = rules
-            .into_iter()
-            .filter(|(is_met, _)| !is_met)
-            .map(|(_, reason)| reason.into())
-            .collect();
-        if reasons.is_empty() {
-            Ok(Self(Secret::new(text)))
-        } else {
-            Err(reasons)
-        }
-    }
-
-    /// Returns the password.
-    pub fn expose(&self) -> &str {
-        self.0.expose()
-    }
 }
 
 /// The body of a registration and of a login, before validation.
@@ -217,70 +129,6 @@ fn both<A, B>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn trims_and_lower_cases_emails() {
-        assert_eq!(
-            Email::parse("  Ann@Example.COM ")
-                .as_ref()
-                .map(Email::as_str),
-            Ok("ann@example.com")
-        );
-    }
-
-    #[test]
-    fn rejects_invalid_emails() {
-        let long = format!("{}@example.com", "a".repeat(60) + &".b".repeat(30));
-        for bad in [
-            "",
-            " ",
-            "ann",
-            "ann@",
-            "@example.com",
-            "ann@localhost",
-            "a b@example.com",
-            "ann@exa mple.com",
-            "ann@example.com\0",
-            "Ann <ann@example.com>",
-            "ann@[127.0.0.1]",
-            &long,
-        ] {
-            assert!(Email::parse(bad).is_err(), "{bad:?}");
-        }
-    }
-
-    fn reasons(password: &str) -> Vec<Reason> {
-        NewPassword::parse(password).err().unwrap_or_default()
-    }
-
-    #[test]
-    fn reports_every_broken_password_rule() {
-        assert_eq!(reasons("x").len(), 4);
-        assert!(reasons("Passw0rd!").is_empty());
-        for special in PASSWORD_SPECIALS.chars() {
-            assert!(
-                reasons(&format!("Passw0rd{special}")).is_empty(),
-                "{special}"
-            );
-        }
-    }
-
-    #[test]
-    fn accepts_passwords_of_256_characters() {
-        assert!(reasons(&format!("Aa1!{}", "ä".repeat(252))).is_empty());
-        assert_eq!(
-            reasons(&format!("Aa1!{}", "ä".repeat(253))),
-            ["must be 8 to 256 characters long"]
-        );
-    }
-
-    #[test]
-    fn rejects_common_passwords() {
-        assert_eq!(
-            reasons("P@ssw0rd"),
-            ["must not be one of the most common passwords"]
-        );
-    }
 
     #[test]
     fn reports_all_invalid_fields_at_once() {

@@ -7,6 +7,7 @@ use thought_diary::{
     config::{Secret, milliseconds, once, variable},
     http::{FromRequest, Request},
     pg::Database,
+    rate_limit::Limit,
     session::{Keys, bearer_token},
 };
 
@@ -20,6 +21,8 @@ pub struct Config {
     pub database: Database,
     /// `jwt_secret_key`.
     pub keys: &'static Keys,
+    /// `write_limit`. `None` disables it.
+    pub write_limit: Option<Limit>,
     /// `sweep_token`, which operators present. `None` disables the sweep.
     pub sweep_token: Option<Secret>,
     /// `github_timeout_ms`: how long an analysis by the model may take. The sentiment component enforces it.
@@ -32,6 +35,7 @@ impl Config {
         Ok(Self {
             database: Database::from_variables().await?,
             keys: Keys::get().await?,
+            write_limit: Limit::from_variable("write_limit").await?,
             sweep_token: (!sweep_token.is_empty()).then(|| Secret::new(sweep_token)),
             model_timeout: milliseconds("github_timeout_ms").await?,
         })

@@ -20,9 +20,11 @@ use crate::{
 
 mod list;
 mod stats;
+mod write_limit;
 
 pub use list::list;
 pub use stats::{stats, trend};
+pub use write_limit::{COUNTED, WriteLimit};
 
 /// A draft to store, with the marks that exist before the model is called.
 pub struct NewVersion<'a> {
@@ -36,7 +38,7 @@ pub struct NewVersion<'a> {
 
 /// The arguments of `diary_create` and `diary_update` that [`NewVersion::bind`] binds.
 const VERSION_ARGUMENTS: &str = "
-    session_id => $session_id, owner => $user_id,
+    session_id => counted.session_id, owner => $user_id,
     content => $content, analyzed_content => $analyzed_content,
     positive_count => $positive_count, negative_count => $negative_count,
     analyzed_by => $analyzed_by, analysis_status => $analysis_status,
@@ -47,6 +49,16 @@ impl NewVersion<'_> {
         bind_analysis(statement, &self.draft.content, self.analysis)
             .bind("retry_after", self.lease.as_secs_f64())
     }
+}
+
+/// An idempotency key, with the digest of the request that it belongs to.
+pub struct NewKey {
+    /// The key.
+    pub key: String,
+    /// The digest to store.
+    pub digest: String,
+    /// The digest that an instance with the other of two secret keys has stored. `None` if there is one secret key.
+    pub previous_digest: Option<String>,
 }
 
 /// An entry that was written.
@@ -62,27 +74,45 @@ pub struct Stored {
 
 /// Stores a new entry, or returns the one that an earlier request with the same key stored.
 ///
-/// `key` is the idempotency key and the digest of the text.
-///
 /// # Errors
-/// `token_revoked`; `idempotency_key_reused` for another text under the same
+/// `rate_limit_exceeded`; `token_revoked`; `idempotency_key_reused` for another text under the same
 /// key; `not_found` if the entry of the key was deleted.
 pub async fn create(
     database: &Database,
     session: &Session,
+    limit: WriteLimit<'_>,
     version: NewVersion<'_>,
-    key: Option<(String, String)>,
+    key: Option<NewKey>,
 ) -> Result<Stored, Error> {
-    let (key, digest) = key.unzip();
-    let statement = session
+    let (key, digest, previous_digest) = match key {
+        Some(key) => (Some(key.key), Some(key.digest), key.previous_digest),
+        None => (None, None, None),
+    };
+    // The digest that is stored, if it is that of the other secret key.
+    let expected_digest = match previous_digest {
+        Some(_) => {
+            "coalesce((
+                select request_digest from idempotency_keys
+                where user_id = $user_id and key = $key and request_digest = $previous_digest
+            ), $digest)"
+        }
+        None => "$digest",
+    };
+    let mut statement = session
         .statement(format!(
             "-- entries::db::create()
-            select outcome, diary_id, diary, etag(diary) as etag, analysis_stored
-            from diary_create({VERSION_ARGUMENTS}, idempotency_key => $key, request_digest => $digest)"
+            select writes, seconds_left, outcome, diary_id, diary, etag(diary) as etag, analysis_stored
+            from {COUNTED}, diary_create(
+                {VERSION_ARGUMENTS}, idempotency_key => $key, request_digest => {expected_digest}
+            )"
         ))
         .bind("key", key)
         .bind("digest", digest);
-    let row = checked(database.row(version.bind(statement)).await?)?;
+    if let Some(previous_digest) = previous_digest {
+        statement = statement.bind("previous_digest", previous_digest);
+    }
+    let statement = limit.bind(version.bind(statement));
+    let row = checked_write(database.row(statement).await?, limit)?;
     let id = row.get("diary_id")?;
     decode_stored(&row, id)
 }
@@ -90,10 +120,11 @@ pub async fn create(
 /// Replaces the text of an entry. `if_match` lists the entity tags of which the entry must have one.
 ///
 /// # Errors
-/// `token_revoked`; `forbidden` for another user's entry; `not_found`; `precondition_failed`.
+/// `rate_limit_exceeded`; `token_revoked`; `forbidden` for another user's entry; `not_found`; `precondition_failed`.
 pub async fn update(
     database: &Database,
     session: &Session,
+    limit: WriteLimit<'_>,
     id: Id,
     version: NewVersion<'_>,
     if_match: Option<Vec<String>>,
@@ -101,12 +132,13 @@ pub async fn update(
     let statement = session
         .statement(format!(
             "-- entries::db::update()
-            select outcome, diary, etag(diary) as etag, analysis_stored
-            from diary_update({VERSION_ARGUMENTS}, diary_id => $id, if_match => $if_match)"
+            select writes, seconds_left, outcome, diary, etag(diary) as etag, analysis_stored
+            from {COUNTED}, diary_update({VERSION_ARGUMENTS}, diary_id => $id, if_match => $if_match)"
         ))
         .bind("id", id.get())
         .bind("if_match", if_match);
-    let row = checked(database.row(version.bind(statement)).await?)?;
+    let statement = limit.bind(version.bind(statement));
+    let row = checked_write(database.row(statement).await?, limit)?;
     decode_stored(&row, id.get())
 }
 
@@ -117,26 +149,28 @@ pub async fn update(
 pub async fn delete(
     database: &Database,
     session: &Session,
+    limit: WriteLimit<'_>,
     id: Id,
     if_match: Option<Vec<String>>,
 ) -> Result<(), Error> {
     let statement = session
-        .statement(
+        .statement(format!(
             "-- entries::db::delete()
-            select outcome from diary_delete(
-                session_id => $session_id, owner => $user_id, diary_id => $id, if_match => $if_match
-            )",
-        )
+            select writes, seconds_left, outcome from {COUNTED}, diary_delete(
+                session_id => counted.session_id, owner => $user_id, diary_id => $id, if_match => $if_match
+            )"
+        ))
         .bind("id", id.get())
         .bind("if_match", if_match);
-    checked(database.row(statement).await?).map(drop)
+    checked_write(database.row(limit.bind(statement)).await?, limit).map(drop)
 }
 
 /// Attaches a new analysis to an entry, if its text is still `content`.
 ///
 /// Returns the entry. Returns `None`, and changes nothing, if it was deleted, has
 /// another text by now, or has the model's marks and the model failed this time.
-/// A text on which the model failed is retried after 1, 4, 16 and 64 minutes.
+/// A text on which the model failed is retried after 1, 4, 16 and 64 minutes. If the
+/// model must not be called for the user, only the time of the retry changes.
 ///
 /// # Errors
 /// Those of [`Database::row`].
@@ -146,6 +180,9 @@ pub async fn attach(
     content: &Content,
     analysis: Result<Analysis, Failure>,
 ) -> Result<Option<Tagged>, Error> {
+    if let Err(Failure::Limited(seconds)) = analysis {
+        return postpone(database, id, seconds).await.map(|()| None);
+    }
     let text_failed = match &analysis {
         Ok(analysis) => analysis.fallback == Some(Fallback::Unusable),
         Err(failure) => *failure == Failure::Text,
@@ -166,6 +203,19 @@ pub async fn attach(
         .row(bind_analysis(statement, content, analysis.ok()))
         .await?;
     row.map(|row| decode_tagged(&row)).transpose()
+}
+
+/// Makes the sweep skip an entry that waits for the model for this number of seconds.
+async fn postpone(database: &Database, id: i32, seconds: u64) -> Result<(), Error> {
+    let statement = Statement::new(
+        "-- entries::db::postpone()
+        update thought_diaries set
+            analysis_retry_at = now() at time zone 'utc' + make_interval(secs => $seconds)
+        where id = $id and analysis_status in ('pending', 'no_model')",
+    )
+    .bind("id", id)
+    .bind("seconds", seconds as f64);
+    database.row(statement).await.map(drop)
 }
 
 /// Returns an entry.
@@ -200,18 +250,21 @@ pub struct ForAnalysis {
     pub is_failed: bool,
 }
 
-/// Returns the text of an entry.
+/// Counts a write, and returns the text of an entry.
 ///
 /// # Errors
-/// As [`read`].
+/// `rate_limit_exceeded`, and those of [`read`].
 pub async fn for_analysis(
     database: &Database,
     session: &Session,
+    limit: WriteLimit<'_>,
     id: Id,
 ) -> Result<ForAnalysis, Error> {
     let statement = session.statement(format!(
         "-- entries::db::for_analysis()
         select
+            writes,
+            seconds_left,
             case when not {SESSION_IS_ACTIVE} then 'revoked'
                 when entry.id is null then 'not_found'
                 when user_id <> $user_id then 'forbidden'
@@ -220,9 +273,10 @@ pub async fn for_analysis(
             content,
             analysis_status = 'failed' as is_failed
         -- One row even if the entry does not exist.
-            from (select) one left join thought_diaries entry on entry.id = $id"
+        from {COUNTED} left join thought_diaries entry on entry.id = $id"
     ));
-    let row = checked(database.row(statement.bind("id", id.get())).await?)?;
+    let statement = limit.bind(statement.bind("id", id.get()));
+    let row = checked_write(database.row(statement).await?, limit)?;
     Ok(ForAnalysis {
         content: Content::from_database(row.get("content")?),
         is_failed: row.get("is_failed")?,
@@ -259,7 +313,9 @@ fn analysis_status(analysis: Option<&Analysis>) -> &'static str {
     match analysis.fallback {
         None => "done",
         Some(Fallback::NoModel) => "no_model",
-        Some(Fallback::Pending | Fallback::Unavailable | Fallback::Unusable) => "pending",
+        Some(
+            Fallback::Pending | Fallback::Unavailable | Fallback::Limited(_) | Fallback::Unusable,
+        ) => "pending",
     }
 }
 
@@ -268,6 +324,14 @@ fn checked(row: Option<Row>) -> Result<Row, Error> {
     let row = row.ok_or_else(|| Error::Internal("a statement returned no row".into()))?;
     check_outcome(&row.get::<String>("outcome")?)?;
     Ok(row)
+}
+
+/// Returns the row of a statement that counts a write if the write is within its limit and its outcome is `ok`.
+fn checked_write(row: Option<Row>, limit: WriteLimit<'_>) -> Result<Row, Error> {
+    if let Some(row) = &row {
+        limit.check(row)?;
+    }
+    checked(row)
 }
 
 fn check_outcome(outcome: &str) -> Result<(), Error> {

@@ -13,7 +13,7 @@ use thought_diary::{
 use crate::{
     conditional::{IdempotencyKey, IfMatch, IfNoneMatch, Tagged},
     config::Config,
-    db::{self, NewVersion, Stored},
+    db::{self, NewKey, NewVersion, Stored, WriteLimit},
     entry::{Content, Draft, Id},
     list_query::ListQuery,
     sentiment,
@@ -40,19 +40,35 @@ pub async fn create(
     IdempotencyKey(key): IdempotencyKey,
     draft: Draft,
 ) -> Result<Response, Error> {
-    let analysis = analyze_without_model(&context, config, &draft.content).await;
+    let analysis = analyze_without_model(&context, config, &session, &draft.content).await;
     let is_pending = is_pending(analysis.as_ref());
     let version = NewVersion {
         draft: &draft,
         analysis,
         lease: config.analysis_lease(is_pending),
     };
-    let key = key.map(|key| (key, config.keys.digest("idempotency", &draft.identity())));
-    let stored = db::create(&config.database, &session, version, key).await?;
+    let limit = WriteLimit::new(config.write_limit, &context);
+    let key = key.map(|key| {
+        let identity = draft.identity();
+        NewKey {
+            key,
+            digest: config.keys.digest("idempotency", &identity),
+            previous_digest: config.keys.previous_digest("idempotency", &identity),
+        }
+    });
+    let stored = db::create(&config.database, &session, limit, version, key).await?;
     if let Ok(location) = HeaderValue::try_from(format!("/diaries/{}", stored.id)) {
         context.set_header(header::LOCATION, location);
     }
-    let diary = attach_model_marks(&context, config, &draft.content, stored, is_pending).await;
+    let diary = attach_model_marks(
+        &context,
+        config,
+        &session,
+        &draft.content,
+        stored,
+        is_pending,
+    )
+    .await;
     Ok(diary.respond(&context, StatusCode::CREATED))
 }
 
@@ -77,15 +93,24 @@ pub async fn update(
     draft: Draft,
     IfMatch(if_match): IfMatch,
 ) -> Result<Response, Error> {
-    let analysis = analyze_without_model(&context, config, &draft.content).await;
+    let analysis = analyze_without_model(&context, config, &session, &draft.content).await;
     let is_pending = is_pending(analysis.as_ref());
     let version = NewVersion {
         draft: &draft,
         analysis,
         lease: config.analysis_lease(is_pending),
     };
-    let stored = db::update(&config.database, &session, id, version, if_match).await?;
-    let diary = attach_model_marks(&context, config, &draft.content, stored, is_pending).await;
+    let limit = WriteLimit::new(config.write_limit, &context);
+    let stored = db::update(&config.database, &session, limit, id, version, if_match).await?;
+    let diary = attach_model_marks(
+        &context,
+        config,
+        &session,
+        &draft.content,
+        stored,
+        is_pending,
+    )
+    .await;
     Ok(diary.respond(&context, StatusCode::OK))
 }
 
@@ -93,9 +118,11 @@ pub async fn update(
 async fn analyze_without_model(
     context: &Context,
     config: &Config,
+    session: &Session,
     content: &Content,
 ) -> Option<Analysis> {
-    let analysis = sentiment::analyze(context, config, content, ModelUse::CachedOnly);
+    let model = ModelUse::CachedOnly;
+    let analysis = sentiment::analyze(context, config, session.user_id, content, model);
     analysis.await.ok()
 }
 
@@ -112,6 +139,7 @@ fn is_pending(analysis: Option<&Analysis>) -> bool {
 async fn attach_model_marks(
     context: &Context,
     config: &Config,
+    session: &Session,
     content: &Content,
     stored: Stored,
     is_pending: bool,
@@ -119,7 +147,8 @@ async fn attach_model_marks(
     if !(is_pending && stored.analysis_stored) {
         return stored.diary;
     }
-    let analysis = sentiment::analyze(context, config, content, ModelUse::Call).await;
+    let analysis =
+        sentiment::analyze(context, config, session.user_id, content, ModelUse::Call).await;
     let attached = db::attach(&config.database, stored.id, content, analysis).await;
     match attached {
         Ok(diary) => diary.unwrap_or(stored.diary),
@@ -139,11 +168,14 @@ pub async fn analyze(
     id: Id,
     session: Session,
 ) -> Result<Response, Error> {
-    let entry = db::for_analysis(&config.database, &session, id).await?;
+    let limit = WriteLimit::new(config.write_limit, &context);
+    let entry = db::for_analysis(&config.database, &session, limit, id).await?;
     let attached = if entry.is_failed {
         None
     } else {
-        let analysis = sentiment::analyze(&context, config, &entry.content, ModelUse::Call).await;
+        let content = &entry.content;
+        let analysis =
+            sentiment::analyze(&context, config, session.user_id, content, ModelUse::Call).await;
         db::attach(&config.database, id.get(), &entry.content, analysis).await?
     };
     let diary = match attached {
@@ -155,12 +187,14 @@ pub async fn analyze(
 
 /// `DELETE /diaries/{id}`
 pub async fn delete(
+    context: Context,
     config: &'static Config,
     id: Id,
     session: Session,
     IfMatch(if_match): IfMatch,
 ) -> Result<Response, Error> {
-    db::delete(&config.database, &session, id, if_match).await?;
+    let limit = WriteLimit::new(config.write_limit, &context);
+    db::delete(&config.database, &session, limit, id, if_match).await?;
     Ok(no_content())
 }
 

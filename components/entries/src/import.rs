@@ -7,12 +7,12 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use thought_diary::{
     Error, Response,
-    http::{Body, BodyError},
+    http::{Body, BodyError, Context},
     response::json,
     session::Session,
 };
 
-use crate::{config::Config, entry::Content};
+use crate::{config::Config, db::WriteLimit, entry::Content};
 
 /// Entries that one statement stores. It is reached before [`BATCH_BYTES`] unless entries are long.
 const BATCH: usize = 200;
@@ -92,11 +92,16 @@ fn parse(line: &[u8]) -> Result<Option<Entry>, &'static str> {
 /// Stores the entries in batches while the body arrives, so that memory does not
 /// grow with it. An import that fails keeps the batches before; repeating it is
 /// safe, because entries that exist are skipped.
+///
+/// An import counts as one write, whatever its length: a limit on its entries
+/// would end it halfway.
 pub async fn import(
+    context: Context,
     config: &'static Config,
     session: Session,
     body: Body,
 ) -> Result<Response, Error> {
+    let mut limit = WriteLimit::new(config.write_limit, &context);
     let mut result = Imported::default();
     let mut batch = Vec::new();
     let mut bytes = 0;
@@ -119,24 +124,27 @@ pub async fn import(
         bytes += line.len();
         batch.extend(parse(&line).map_err(|reason| invalid(records, reason))?);
         if batch.len() >= BATCH || bytes >= BATCH_BYTES {
-            store(config, &session, &mut batch, &mut result).await?;
+            store(config, &session, limit, &mut batch, &mut result).await?;
+            // The first batch has counted.
+            limit = WriteLimit::new(None, &context);
             bytes = 0;
         }
     }
     // Also without entries: the statement checks the session.
-    store(config, &session, &mut batch, &mut result).await?;
+    store(config, &session, limit, &mut batch, &mut result).await?;
     Ok(json(StatusCode::OK, &result))
 }
 
 async fn store(
     config: &Config,
     session: &Session,
+    limit: WriteLimit<'_>,
     batch: &mut Vec<Entry>,
     result: &mut Imported,
 ) -> Result<(), Error> {
     let entries = serde_json::to_string(batch)
         .map_err(|_| Error::Internal("entries could not be serialized".into()))?;
-    let imported = db::import(&config.database, session, entries).await?;
+    let imported = db::import(&config.database, session, limit, entries).await?;
     result.imported += imported;
     result.skipped += batch.len() as i64 - imported;
     batch.clear();

@@ -1,4 +1,4 @@
-//! Diaries: `/diaries` and below, and the sweep that analyzes entries on which the model failed.
+//! Diaries: `/diaries` and below, the sweep that analyzes entries on which the model failed, and the metrics.
 
 // A panic ends all requests of the instance, up to 16.
 #![deny(
@@ -15,6 +15,7 @@ mod entry;
 mod handlers;
 mod import;
 mod list_query;
+mod metrics;
 mod sentiment;
 mod sweep;
 mod totals;
@@ -35,4 +36,5 @@ component! {
     POST "/diaries/{id}/analyze" => handlers::analyze,
     POST "/internal/sweep" => sweep::sweep,
     GET "/internal/backlog" => sweep::backlog,
+    GET "/internal/metrics" => metrics::metrics,
 }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use thought_diary::{
-    analysis::{Analysis, AnalyzeRequest, ModelUse},
-    http::{Context, X_REQUEST_ID, send},
+    analysis::{Analysis, AnalyzeRequest, Fallback, ModelUse},
+    http::{Context, SERVER_TIMING, X_REQUEST_ID, X_TRACEPARENT, send},
     log::Level,
     timeout::timeout,
 };
@@ -23,49 +23,59 @@ pub enum Failure {
     Text,
     /// The component is unreachable or too slow.
     Unavailable,
+    /// The model must not be called for the user for this number of seconds.
+    Limited(u64),
 }
 
-/// Analyzes a text.
+/// Analyzes a text of a user.
 ///
 /// # Errors
 /// When the component fails for any reason; a warning is logged then. The
-/// caller stores the entry without marks.
+/// caller stores the entry without marks. [`Failure::Limited`] when it would have to call the model.
 pub async fn analyze(
     context: &Context,
     config: &Config,
+    user_id: i32,
     content: &Content,
     model: ModelUse,
 ) -> Result<Analysis, Failure> {
     let body = AnalyzeRequest {
         text: content.as_str().to_owned(),
-        cache_key: Some(config.keys.digest("sentiment", content.as_str())),
+        text_digest: config.keys.digest("sentiment", content.as_str()),
+        user_digest: config.keys.digest("user", &user_id.to_string()),
         model,
     };
-    let response = post(context.request_id(), &body);
+    let response = post(context, &body);
     let result = timeout(config.sentiment_timeout(), response)
         .await
         .unwrap_or(Err(Failure::Unavailable));
-    if let Err(failure) = result {
-        let warning = match failure {
-            Failure::Text => "the sentiment component failed on a text",
-            Failure::Unavailable => "the sentiment component is unreachable or too slow",
-        };
-        context.log(Level::Warn, warning);
-    }
+    let warning = match result {
+        Err(Failure::Text) => "the sentiment component failed on a text",
+        Err(Failure::Unavailable) => "the sentiment component is unreachable or too slow",
+        Ok(_) | Err(Failure::Limited(_)) => return result,
+    };
+    context.log(Level::Warn, warning);
     result
 }
 
-async fn post(request_id: &str, body: &AnalyzeRequest) -> Result<Analysis, Failure> {
+async fn post(context: &Context, body: &AnalyzeRequest) -> Result<Analysis, Failure> {
     let body = serde_json::to_vec(body).map_err(|_| Failure::Text)?;
-    let request = http::Request::builder()
+    let mut request = http::Request::builder()
         .method(Method::POST)
         .uri(URL)
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::CONTENT_LENGTH, body.len())
-        .header(X_REQUEST_ID, request_id)
+        .header(X_REQUEST_ID, context.request_id());
+    if let Some(trace) = context.trace() {
+        request = request.header(X_TRACEPARENT, trace.as_str());
+    }
+    let request = request
         .body(Bytes::from(body))
         .map_err(|_| Failure::Unavailable)?;
     let response = send(request).await.map_err(|_| Failure::Unavailable)?;
+    if let Some(timings) = response.header(&SERVER_TIMING) {
+        context.timings().add_header(&timings);
+    }
     match response.status {
         StatusCode::OK => {}
         // An invalid setting of the component affects every text.
@@ -74,5 +84,9 @@ async fn post(request_id: &str, body: &AnalyzeRequest) -> Result<Analysis, Failu
     }
     let body = response.body(RESPONSE_LIMIT).await;
     let body = body.map_err(|_| Failure::Unavailable)?;
-    serde_json::from_slice(&body).map_err(|_| Failure::Text)
+    let analysis: Analysis = serde_json::from_slice(&body).map_err(|_| Failure::Text)?;
+    match analysis.fallback {
+        Some(Fallback::Limited(seconds)) => Err(Failure::Limited(seconds)),
+        _ => Ok(analysis),
+    }
 }

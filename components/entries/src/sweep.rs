@@ -1,8 +1,11 @@
 //! `POST /internal/sweep`: analyzes entries that the model has not marked yet.
 
-mod db;
+pub mod db;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use futures::future::join_all;
 use http::StatusCode;
@@ -66,6 +69,16 @@ pub async fn sweep(
             .filter(|outcome| **outcome == Outcome::Marked)
             .count();
         analyzed += marked;
+        let limited = batch.iter().zip(&outcomes);
+        let limited: BTreeMap<i32, u64> = limited
+            .filter_map(|(entry, outcome)| match outcome {
+                Outcome::Limited(seconds) => Some((entry.user_id, *seconds)),
+                _ => None,
+            })
+            .collect();
+        for (user_id, seconds) in limited {
+            db::postpone(&config.database, user_id, seconds).await?;
+        }
         // A half-open circuit lets one call through: if that succeeded, the rest of the batch may succeed now.
         if outcomes.contains(&Outcome::Unavailable) && marked == 0 {
             break;
@@ -99,6 +112,8 @@ enum Outcome {
     Marked,
     /// The model failed on this text, or the entry changed in the meantime.
     Skipped,
+    /// The model must not be called for the entry's user for this number of seconds.
+    Limited(u64),
     /// The model is unavailable for every text.
     Unavailable,
 }
@@ -108,9 +123,10 @@ async fn analyze(
     config: &Config,
     entry: &ClaimedEntry,
 ) -> Result<Outcome, Error> {
-    let analysis = sentiment::analyze(context, config, &entry.content, ModelUse::Call).await;
+    let (user_id, content) = (entry.user_id, &entry.content);
+    let analysis = sentiment::analyze(context, config, user_id, content, ModelUse::Call).await;
     let outcome = outcome(&analysis);
-    let attached = attach(&config.database, entry.id, &entry.content, analysis).await?;
+    let attached = attach(&config.database, entry.id, content, analysis).await?;
     Ok(match outcome {
         Outcome::Marked if attached.is_none() => Outcome::Skipped,
         outcome => outcome,
@@ -120,13 +136,12 @@ async fn analyze(
 fn outcome(analysis: &Result<Analysis, Failure>) -> Outcome {
     match analysis {
         Err(Failure::Text) => Outcome::Skipped,
+        Err(Failure::Limited(seconds)) => Outcome::Limited(*seconds),
         Err(Failure::Unavailable) => Outcome::Unavailable,
         Ok(analysis) => match analysis.fallback {
             None => Outcome::Marked,
             Some(Fallback::Unusable) => Outcome::Skipped,
-            Some(Fallback::NoModel | Fallback::Unavailable | Fallback::Pending) => {
-                Outcome::Unavailable
-            }
+            Some(_) => Outcome::Unavailable,
         },
     }
 }

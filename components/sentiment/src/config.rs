@@ -9,6 +9,7 @@ use thought_diary::{
     Error,
     config::{Secret, milliseconds, once, parse_duration, parsed, variable},
     digest::hex,
+    rate_limit::Limit,
 };
 
 /// Largest value of `sentiment_cache_ttl`.
@@ -25,6 +26,8 @@ pub struct ModelConfig {
     pub auth: (HeaderName, HeaderValue),
     /// `github_timeout_ms`: time limit of an analysis by the model, from the lookup in Redis to the reply's last byte.
     pub timeout: Duration,
+    /// `model_limit`: calls per user. `None` disables it.
+    pub limit: Option<Limit>,
     /// `redis_url`.
     pub redis_url: Secret,
     /// `sentiment_cache_ttl`: lifetime of cached marks; `None` if the cache is off.
@@ -68,6 +71,7 @@ impl ModelConfig {
             parse_ttl,
         )
         .await?;
+        let limit = Limit::from_variable("model_limit").await?;
         let token = variable("github_token").await?;
         if token.is_empty() {
             return Ok(None);
@@ -88,6 +92,7 @@ impl ModelConfig {
             name,
             auth,
             timeout,
+            limit,
             redis_url: Secret::new(variable("redis_url").await?),
             cache_ttl,
         }))

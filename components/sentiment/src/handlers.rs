@@ -5,6 +5,7 @@ use thought_diary::{
     Error, Response,
     analysis::{Analysis, AnalyzeRequest, Analyzer, Fallback, ModelUse},
     http::{Body, Context},
+    metrics::{MODEL_FALLBACKS, count},
     response::json,
 };
 
@@ -14,21 +15,26 @@ use crate::{config::ModelConfig, lexicon, markup::render, model};
 pub async fn analyze(context: Context, body: Body) -> Result<Response, Error> {
     let AnalyzeRequest {
         text,
-        cache_key,
+        text_digest,
+        user_digest,
         model: model_use,
     } = body.json().await?;
-    let cache_key = cache_key.as_deref();
     let marks = match (ModelConfig::get().await?, model_use) {
         (None, _) => Err(Fallback::NoModel),
         (Some(config), ModelUse::CachedOnly) => {
-            let cached = model::cached_marks(&context, config, &text, cache_key).await;
+            let cached = model::cached_marks(&context, config, &text, &text_digest).await;
             cached.ok_or(Fallback::Pending)
         }
-        (Some(config), ModelUse::Call) => model::analyze(&context, config, &text, cache_key).await,
+        (Some(config), ModelUse::Call) => {
+            model::analyze(&context, config, &text, &text_digest, &user_digest).await
+        }
     };
     let (marks, analyzed_by, fallback) = match marks {
         Ok(marks) => (marks, Analyzer::Model, None),
-        Err(fallback) => (lexicon::analyze(&text), Analyzer::Lexicon, Some(fallback)),
+        Err(fallback) => {
+            count_fallback(fallback);
+            (lexicon::analyze(&text), Analyzer::Lexicon, Some(fallback))
+        }
     };
     let markup = render(&text, &marks);
     Ok(json(
@@ -41,4 +47,16 @@ pub async fn analyze(context: Context, body: Body) -> Result<Response, Error> {
             fallback,
         },
     ))
+}
+
+fn count_fallback(fallback: Fallback) {
+    let reason = match fallback {
+        // The model is called next.
+        Fallback::Pending => return,
+        Fallback::NoModel => "no_model",
+        Fallback::Limited(_) => "limited",
+        Fallback::Unavailable => "unavailable",
+        Fallback::Unusable => "unusable",
+    };
+    count(&MODEL_FALLBACKS, &[reason]);
 }

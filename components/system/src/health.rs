@@ -3,7 +3,7 @@
 use chrono::Utc;
 use http::StatusCode;
 use serde::Serialize;
-use thought_diary::{Error, Response, response::json, timestamp};
+use thought_diary::{Error, Response, http::Context, response::json, timestamp};
 
 #[derive(Serialize)]
 struct Health {
@@ -12,7 +12,8 @@ struct Health {
 }
 
 /// `GET /health`
-pub async fn health() -> Result<Response, Error> {
+pub async fn health(context: Context) -> Result<Response, Error> {
+    context.do_not_count();
     let health = Health {
         status: "healthy",
         timestamp: timestamp(Utc::now()),

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use testbed::api::{Call, User, login};
 use testbed::database;
 use testbed::load::UNIQUE;
+use tokio_postgres::Client;
 
 /// Entries of the user with the short history.
 pub const SMALL: i32 = 3_000;
@@ -12,7 +13,8 @@ pub const LARGE: i32 = 300_000;
 /// Users that write. Totals are kept in one row per user, which one statement at a time can change.
 const WRITERS: usize = 64;
 
-const PASSWORD: &str = "Bench-Diary-1";
+/// The password of all users.
+pub const PASSWORD: &str = "Bench-Diary-1";
 /// A typical entry, with the two words that the stand-in for the model marks.
 const ENTRY: &str = "We walked around the lake before breakfast and it was lovely, with nobody there but the herons. \
     The train home was awful: two hours late, no seat, and the heating would not stop.";
@@ -36,31 +38,10 @@ impl Users {
             .map(|number| email(&format!("writer-{number}")))
             .collect();
         let database = database::connect(database_url).await?;
-        // All have the password of the first, with the hash that the service has computed.
-        let add_users = "-- users::create()
-            insert into users (email, password_hash)
-            select other, password_hash from users, unnest($2::text[]) as other where email = $1";
-        let others: Vec<&String> = writers.iter().chain([&large]).collect();
-        database
-            .execute(add_users, &[&small.email, &others])
-            .await
-            .context("cannot add users")?;
-        // One entry a minute.
-        let add_entries = "-- users::create()
-            insert into thought_diaries
-                (user_id, content, analyzed_content, positive_count, negative_count, analyzed_by, analysis_status, created_at, updated_at)
-            select id, $3, $4, 1, 1, 'model', 'done', written, written
-            from users, generate_series(1, $2::int) as minutes
-            cross join lateral (select timestamp '2020-01-01' + make_interval(mins => minutes)) at (written)
-            where email = $1";
-        let marked = ENTRY
-            .replace("lovely", "<span class=\"positive\">lovely</span>")
-            .replace("awful", "<span class=\"negative\">awful</span>");
+        let others: Vec<String> = writers.iter().chain([&large]).cloned().collect();
+        add_accounts(&database, &small.email, &others).await?;
         for (email, count) in [(&small.email, SMALL), (&large, LARGE)] {
-            let added = database
-                .execute(add_entries, &[email, &count, &ENTRY, &marked])
-                .await;
-            added.context("cannot add entries")?;
+            add_entries(&database, email, count).await?;
         }
         // Here, so that Postgres does not do it during a measurement.
         database.batch_execute("vacuum analyze").await?;
@@ -79,7 +60,35 @@ impl Users {
     }
 }
 
-fn email(name: &str) -> String {
+/// Adds accounts with the password of an existing one, and with the hash that the service has computed.
+pub async fn add_accounts(database: &Client, existing: &str, emails: &[String]) -> Result<()> {
+    let statement = "-- users::add_accounts()
+        insert into users (email, password_hash)
+        select other, password_hash from users, unnest($2::text[]) as other where email = $1";
+    let added = database.execute(statement, &[&existing, &emails]).await;
+    added.map(drop).context("cannot add users")
+}
+
+/// Adds entries to an account, one a minute.
+pub async fn add_entries(database: &Client, email: &str, count: i32) -> Result<()> {
+    let statement = "-- users::add_entries()
+        insert into thought_diaries
+            (user_id, content, analyzed_content, positive_count, negative_count, analyzed_by, analysis_status, created_at, updated_at)
+        select id, $3, $4, 1, 1, 'model', 'done', written, written
+        from users, generate_series(1, $2::int) as minutes
+        cross join lateral (select timestamp '2020-01-01' + make_interval(mins => minutes)) at (written)
+        where email = $1";
+    let marked = ENTRY
+        .replace("lovely", "<span class=\"positive\">lovely</span>")
+        .replace("awful", "<span class=\"negative\">awful</span>");
+    let added = database
+        .execute(statement, &[&email, &count, &ENTRY, &marked])
+        .await;
+    added.map(drop).context("cannot add entries")
+}
+
+/// Returns the email of a user of the benchmark.
+pub fn email(name: &str) -> String {
     format!("{name}@thought-diary.example")
 }
 

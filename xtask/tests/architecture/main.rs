@@ -8,6 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 mod cycles;
+mod monitoring;
 mod sql;
 
 /// Lines of a file at most.

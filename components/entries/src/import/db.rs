@@ -2,21 +2,29 @@
 
 use thought_diary::{Error, pg::Database, session::Session};
 
+use crate::db::{COUNTED, WriteLimit};
+
 /// Stores entries, a JSON array, except those that the user has already. Returns the number of stored ones.
 ///
 /// # Errors
-/// `token_revoked` when the session is not active.
-pub async fn import(database: &Database, session: &Session, entries: String) -> Result<i64, Error> {
+/// `rate_limit_exceeded`; `token_revoked` when the session is not active.
+pub async fn import(
+    database: &Database,
+    session: &Session,
+    limit: WriteLimit<'_>,
+    entries: String,
+) -> Result<i64, Error> {
     let statement = session
-        .statement(
+        .statement(format!(
             "-- entries::import::db::import()
-            select outcome, imported from diary_import(
-                session_id => $session_id, owner => $user_id, entries => $entries::text::json
-            )",
-        )
+            select writes, seconds_left, outcome, imported from {COUNTED}, diary_import(
+                session_id => counted.session_id, owner => $user_id, entries => $entries::text::json
+            )"
+        ))
         .bind("entries", entries);
-    let row = database.row(statement).await?;
+    let row = database.row(limit.bind(statement)).await?;
     let row = row.ok_or_else(|| Error::Internal("diary_import() returned no row".into()))?;
+    limit.check(&row)?;
     match row.get::<String>("outcome")?.as_str() {
         "ok" => row.get("imported"),
         _ => Err(Error::TokenRevoked),

@@ -13,6 +13,8 @@ use crate::entry::Content;
 pub struct ClaimedEntry {
     /// Its id.
     pub id: i32,
+    /// Its user's id.
+    pub user_id: i32,
     /// Its text at the time of the claim.
     pub content: Content,
 }
@@ -39,23 +41,49 @@ pub async fn claim(
             update thought_diaries entry set
                 analysis_retry_at = now() at time zone 'utc' + make_interval(secs => $lease)
             from due where entry.id = due.id
-            returning entry.id, entry.content
+            returning entry.id, entry.user_id, entry.content
         )
-        select coalesce(json_agg(json_build_array(id, content)), '[]')::text as entries from claimed",
+        select coalesce(json_agg(json_build_array(id, user_id, content)), '[]')::text as entries from claimed",
     )
     .bind("limit", i64::from(limit))
     .bind("lease", lease.as_secs_f64());
     let invalid = || Error::Internal("the claimed entries have an unexpected shape".into());
     let row = database.row(statement).await?.ok_or_else(invalid)?;
-    let entries: Vec<(i32, String)> =
+    let entries: Vec<(i32, i32, String)> =
         serde_json::from_str(&row.get::<String>("entries")?).map_err(|_| invalid())?;
     Ok(entries
         .into_iter()
-        .map(|(id, text)| ClaimedEntry {
+        .map(|(id, user_id, text)| ClaimedEntry {
             id,
+            user_id,
             content: Content::from_database(text),
         })
         .collect())
+}
+
+/// Postpones the due entries of a user for whom the model must not be called, at most
+/// 1,000 to bound the time, so that they do not keep the sweep from the entries of others.
+///
+/// # Errors
+/// Those of [`Database::row`].
+pub async fn postpone(database: &Database, user_id: i32, seconds: u64) -> Result<(), Error> {
+    let statement = Statement::new(
+        "-- entries::sweep::db::postpone()
+        with due as (
+            select id from thought_diaries
+            where user_id = $user_id and analysis_status in ('pending', 'no_model')
+                and analysis_retry_at <= now() at time zone 'utc'
+            order by analysis_status desc, analysis_retry_at, id
+            limit 1000
+            for update skip locked
+        )
+        update thought_diaries entry set
+            analysis_retry_at = now() at time zone 'utc' + make_interval(secs => $seconds)
+        from due where entry.id = due.id",
+    )
+    .bind("user_id", user_id)
+    .bind("seconds", seconds as f64);
+    database.row(statement).await.map(drop)
 }
 
 /// Deletes expired sessions, idempotency keys and rows of the audit log, a bounded number of each.

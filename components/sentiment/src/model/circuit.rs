@@ -1,14 +1,17 @@
 //! The circuit breaker's policy. Its state is in Redis, shared by all instances, and `shared_state/*.lua` change it.
 //!
-//! Closed: the model is called. After [`FAILURES_TO_OPEN`] failures in a row, or when the server asks for a
-//! pause, the circuit opens and the lexicon answers. After the pause it is half-open: one trial call goes to the
-//! model, and its outcome closes the circuit or opens it again for twice as long.
+//! Closed: the model is called. After failures on texts of [`FAILURES_TO_OPEN`] users without a success in between, or
+//! when the server asks for a pause, the circuit opens and the lexicon answers. After the pause it is half-open: one
+//! trial call goes to the model, and its outcome closes the circuit or opens it again for twice as long. The trial is
+//! never about a text that has just timed out.
+//!
+//! The failures of one user's texts pause the calls for that user alone.
 
 use std::time::Duration;
 
-/// Failures in a row that open the circuit.
+/// Users whose texts failed in a row that open the circuit. As many failures in a row of one user pause that user.
 pub const FAILURES_TO_OPEN: u32 = 3;
-/// Length of the first pause. Each failed trial doubles it.
+/// Length of the first pause. Each failed trial, or further failure of a paused user, doubles it.
 pub const FIRST_PAUSE: Duration = Duration::from_secs(10);
 /// Upper limit of the doubled pauses. A server's `Retry-After` may ask for longer.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(120);
@@ -42,6 +45,8 @@ pub enum Transition {
     Closed,
     /// This outcome opened the circuit, for this long.
     Opened(Duration),
+    /// The circuit is closed, but the model is not called for this user for this long.
+    UserPaused(Duration),
     /// An earlier outcome opened the circuit, and it is still open.
     StillOpen,
 }

@@ -18,6 +18,13 @@ Leave out plain facts, greetings, and feelings that are only wished for. Name a 
 Answer with JSON only, an object with two arrays of strings: {\"positive\": [...], \"negative\": [...]}. \
 Both are empty when the entry expresses no feeling.";
 
+/// Output tokens that a reply may have in addition to those of the text. Reasoning models use most of them for their
+/// thoughts, of which the default of `github_timeout_ms` allows about as many.
+const ADDITIONAL_TOKENS: usize = 2048;
+
+/// Most output tokens of a reply. The smallest limit of a model's own; servers reject a larger number.
+const MOST_TOKENS: usize = 4096;
+
 /// How the request demands JSON, strictest first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum ReplyFormat {
@@ -29,18 +36,30 @@ enum ReplyFormat {
     Text,
 }
 
+/// How the request limits the tokens of the reply, so that no text makes the model write without end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum TokenLimit {
+    /// `max_tokens`, which most servers know. Ollama ignores the newer field without an error.
+    MaxTokens,
+    /// `max_completion_tokens`, which OpenAI's reasoning models require.
+    MaxCompletionTokens,
+    /// No limit.
+    Unlimited,
+}
+
 /// Optional features of a request. The ones that the server accepted last are stored in Redis as a number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RequestFeatures {
     format: ReplyFormat,
     /// Whether the request sets a temperature of 0, which reasoning models reject.
     temperature: bool,
+    token_limit: TokenLimit,
 }
 
 impl RequestFeatures {
     /// Encodes the features as a number; all features are 0.
     pub fn encode(self) -> u8 {
-        self.format as u8 | u8::from(!self.temperature) << 2
+        self.format as u8 | u8::from(!self.temperature) << 2 | (self.token_limit as u8) << 3
     }
 
     /// Decodes what [`encode`](Self::encode) returned.
@@ -53,6 +72,11 @@ impl RequestFeatures {
         Self {
             format,
             temperature: code & 0b100 == 0,
+            token_limit: match code >> 3 & 0b11 {
+                0 => TokenLimit::MaxTokens,
+                1 => TokenLimit::MaxCompletionTokens,
+                _ => TokenLimit::Unlimited,
+            },
         }
     }
 
@@ -62,6 +86,19 @@ impl RequestFeatures {
         if self.temperature && error.contains("temperature") {
             return Some(Self {
                 temperature: false,
+                ..self
+            });
+        }
+        let token_limit = match self.token_limit {
+            TokenLimit::MaxTokens => Some(("max_tokens", TokenLimit::MaxCompletionTokens)),
+            TokenLimit::MaxCompletionTokens => {
+                Some(("max_completion_tokens", TokenLimit::Unlimited))
+            }
+            TokenLimit::Unlimited => None,
+        };
+        if let Some((_, token_limit)) = token_limit.filter(|(name, _)| error.contains(name)) {
+            return Some(Self {
+                token_limit,
                 ..self
             });
         }
@@ -86,6 +123,9 @@ impl RequestFeatures {
 
     /// Returns the JSON body of a request for the phrases of `text`.
     pub fn request_body(self, model: &str, text: &str) -> Bytes {
+        // A reply may name the whole text. No language has more than one token a byte.
+        let tokens = (text.trim().len() + ADDITIONAL_TOKENS).min(MOST_TOKENS);
+        let has_limit = |limit: TokenLimit| (self.token_limit == limit).then_some(tokens);
         let request = Completion {
             model,
             messages: [
@@ -99,6 +139,8 @@ impl RequestFeatures {
                 },
             ],
             temperature: self.temperature.then_some(0),
+            max_tokens: has_limit(TokenLimit::MaxTokens),
+            max_completion_tokens: has_limit(TokenLimit::MaxCompletionTokens),
             response_format: self.response_format(),
             stream: false,
         };
@@ -135,6 +177,10 @@ struct Completion<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<Value>,
     stream: bool,
 }
@@ -152,6 +198,7 @@ mod tests {
     const ALL: RequestFeatures = RequestFeatures {
         format: ReplyFormat::JsonSchema,
         temperature: true,
+        token_limit: TokenLimit::MaxTokens,
     };
 
     fn body(features: RequestFeatures) -> Value {
@@ -198,6 +245,29 @@ mod tests {
     }
 
     #[test]
+    fn a_rejected_limit_of_tokens_is_renamed_and_then_left_out() {
+        let error = b"Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
+        let renamed = ALL.without_rejected(error).expect("the newer name");
+        assert_eq!(body(renamed)["max_tokens"], Value::Null);
+        assert_eq!(body(renamed)["max_completion_tokens"], 2071);
+        let error = b"Unknown name \"max_completion_tokens\": Cannot find field.";
+        let without = renamed.without_rejected(error).expect("no limit");
+        assert_eq!(body(without)["max_completion_tokens"], Value::Null);
+        assert_eq!(without.without_rejected(error), None);
+    }
+
+    #[test]
+    fn limits_the_tokens_of_the_reply_by_the_length_of_the_text() {
+        let limit = |text: &str| {
+            let body: Value =
+                serde_json::from_slice(&ALL.request_body("some/model", text)).expect("JSON");
+            body["max_tokens"].clone()
+        };
+        assert_eq!(limit(" A lovely day. \n"), 2048 + 13);
+        assert_eq!(limit(&"a".repeat(5000)), 4096);
+    }
+
+    #[test]
     fn other_errors_leave_no_feature_out() {
         let unknown_model = b"The model `gpt-x` does not exist";
         assert_eq!(ALL.without_rejected(unknown_model), None);
@@ -212,11 +282,18 @@ mod tests {
             ReplyFormat::Text,
         ] {
             for temperature in [true, false] {
-                let features = RequestFeatures {
-                    format,
-                    temperature,
-                };
-                assert_eq!(RequestFeatures::decode(features.encode()), features);
+                for token_limit in [
+                    TokenLimit::MaxTokens,
+                    TokenLimit::MaxCompletionTokens,
+                    TokenLimit::Unlimited,
+                ] {
+                    let features = RequestFeatures {
+                        format,
+                        temperature,
+                        token_limit,
+                    };
+                    assert_eq!(RequestFeatures::decode(features.encode()), features);
+                }
             }
         }
         assert_eq!(RequestFeatures::decode(0), ALL);

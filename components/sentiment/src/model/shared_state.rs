@@ -15,6 +15,7 @@ use super::{
         Transition,
     },
     features::RequestFeatures,
+    subject::Subject,
 };
 use crate::config::ModelConfig;
 
@@ -37,6 +38,8 @@ const CALL_MARGIN: Duration = Duration::from_secs(2);
 const FEATURES_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Lifetime of a model's state; longer than the longest pause, 24 h.
 const STATE_TTL: Duration = Duration::from_secs(25 * 3600);
+/// Time for which a text that timed out gets no trial call; several of the longest pauses between trials.
+const SLOW_TEXT_TTL: Duration = Duration::from_secs(10 * 60);
 
 thread_local! {
     /// Time until which this instance does not try Redis.
@@ -54,6 +57,8 @@ pub enum Lookup {
     Permitted(Permit, RequestFeatures),
     /// The model must not be called: the circuit is open, too many calls are pending, or only the cache was read.
     Denied,
+    /// The model must not be called for this user for this long: `model_limit` is used up, or the user's last calls failed.
+    Limited(Duration),
 }
 
 /// Result of a call, to be recorded.
@@ -62,6 +67,8 @@ pub struct CallRecord {
     pub permit: Permit,
     /// Its outcome.
     pub outcome: Outcome,
+    /// True if there was no reply in time.
+    pub is_timeout: bool,
     /// The request features that the server accepted; `None` if it accepted none.
     pub features: Option<RequestFeatures>,
     /// The encoded marks to cache; `None` if there are none.
@@ -91,16 +98,20 @@ impl RedisUnavailable {
 /// When Redis is unavailable or returns something unexpected.
 pub async fn look_up(
     config: &ModelConfig,
+    subject: &Subject,
     slot: Option<&CacheSlot>,
 ) -> Result<Lookup, RedisUnavailable> {
-    let arguments = [
+    let calls = config.limit.map(|limit| limit.attempts.to_string());
+    let arguments = vec![
         milliseconds(config.timeout + CALL_MARGIN),
-        MAX_PENDING_CALLS.into(),
+        MAX_PENDING_CALLS.to_string(),
         milliseconds(STATE_TTL),
+        calls.unwrap_or_default(),
+        milliseconds(window(config)),
+        milliseconds(user_ttl(config)),
     ];
-    let arguments = arguments.map(|number| number.to_string());
     let limit = LOOKUP_TIMEOUT.min(config.timeout / 2);
-    let results = eval(config, limit, LOOKUP_SCRIPT, slot, arguments.into()).await?;
+    let results = eval(config, limit, LOOKUP_SCRIPT, subject, slot, arguments).await?;
     parse_lookup(&results).ok_or(RedisUnavailable { was_tried: true })
 }
 
@@ -124,11 +135,13 @@ pub async fn peek(config: &ModelConfig, slot: &CacheSlot) -> Result<Lookup, Redi
 /// When Redis is unavailable or returns something unexpected. A trial without a recorded outcome is repeated.
 pub async fn record(
     config: &ModelConfig,
+    subject: &Subject,
     slot: Option<&CacheSlot>,
     record: CallRecord,
 ) -> Result<Transition, RedisUnavailable> {
     let (outcome, pause) = match record.outcome {
         Outcome::Success => ("success", Duration::ZERO),
+        Outcome::Failure if record.is_timeout => ("timeout", FIRST_PAUSE),
         Outcome::Failure => ("failure", FIRST_PAUSE),
         Outcome::Pause(pause) => ("pause", pause),
     };
@@ -136,23 +149,33 @@ pub async fn record(
         Permit::Normal => "normal",
         Permit::Trial => "trial",
     };
-    let numbers = [
-        milliseconds(pause),
-        FAILURES_TO_OPEN.into(),
-        milliseconds(LONGEST_PAUSE),
-        milliseconds(STATE_TTL),
-        milliseconds(FEATURES_TTL),
-    ];
-    let mut arguments = vec![outcome.to_owned(), permit.to_owned()];
-    arguments.extend(numbers.map(|number| number.to_string()));
     let features = record
         .features
         .map(|features| features.encode().to_string());
-    arguments.push(features.unwrap_or_default());
+    let mut arguments = vec![
+        outcome.to_owned(),
+        permit.to_owned(),
+        milliseconds(pause),
+        FAILURES_TO_OPEN.to_string(),
+        milliseconds(LONGEST_PAUSE),
+        milliseconds(STATE_TTL),
+        milliseconds(user_ttl(config)),
+        milliseconds(SLOW_TEXT_TTL),
+        milliseconds(FEATURES_TTL),
+        features.unwrap_or_default(),
+    ];
     if let (Some(slot), Some(marks)) = (slot, record.marks) {
-        arguments.extend([marks, milliseconds(slot.ttl).to_string()]);
+        arguments.extend([marks, milliseconds(slot.ttl)]);
     }
-    let results = eval(config, SHORT_TIMEOUT, RECORD_SCRIPT, slot, arguments).await?;
+    let results = eval(
+        config,
+        SHORT_TIMEOUT,
+        RECORD_SCRIPT,
+        subject,
+        slot,
+        arguments,
+    )
+    .await?;
     parse_transition(&results).ok_or(RedisUnavailable { was_tried: true })
 }
 
@@ -171,6 +194,7 @@ fn parse_lookup(results: &[RedisResult]) -> Option<Lookup> {
         b"normal" => Some(permitted(Permit::Normal)),
         b"trial" => Some(permitted(Permit::Trial)),
         b"denied" => Some(Lookup::Denied),
+        b"limited" => Some(Lookup::Limited(Duration::from_millis(value.parse().ok()?))),
         _ => None,
     }
 }
@@ -179,25 +203,41 @@ fn parse_transition(results: &[RedisResult]) -> Option<Transition> {
     let [RedisResult::Binary(state), RedisResult::Int64(pause)] = results else {
         return None;
     };
+    let pause = Duration::from_millis(pause.unsigned_abs());
     match state.as_slice() {
         b"closed" => Some(Transition::Closed),
-        b"opened" => Some(Transition::Opened(Duration::from_millis(
-            pause.unsigned_abs(),
-        ))),
+        b"opened" => Some(Transition::Opened(pause)),
+        b"user_paused" => Some(Transition::UserPaused(pause)),
         b"still_open" => Some(Transition::StillOpen),
         _ => None,
     }
 }
 
-/// Runs a script with the keys of the model's state and, if there is one, of the slot.
+/// Returns the window of `model_limit`.
+fn window(config: &ModelConfig) -> Duration {
+    Duration::from_secs(config.limit.map_or(0, |limit| limit.seconds))
+}
+
+/// Returns the lifetime of a user's calls and failures.
+fn user_ttl(config: &ModelConfig) -> Duration {
+    window(config).max(STATE_TTL)
+}
+
+/// Runs a script with the keys of the model's state, of the subject and, if there is one, of the slot.
 async fn eval(
     config: &ModelConfig,
     limit: Duration,
     script: &str,
+    subject: &Subject,
     slot: Option<&CacheSlot>,
     arguments: Vec<String>,
 ) -> Result<Vec<RedisResult>, RedisUnavailable> {
-    let keys = [Some(&config.state_key), slot.map(|slot| &slot.key)];
+    let keys = [
+        Some(&config.state_key),
+        Some(&subject.user),
+        Some(&subject.text),
+        slot.map(|slot| &slot.key),
+    ];
     let key_count = keys.iter().flatten().count().to_string();
     let parameters = [script, key_count.as_str()]
         .into_iter()
@@ -223,8 +263,8 @@ async fn execute(
     results.map_err(|_| RedisUnavailable { was_tried: true })
 }
 
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+fn milliseconds(time: Duration) -> String {
+    time.as_millis().to_string()
 }
 
 #[cfg(test)]
@@ -255,6 +295,10 @@ mod tests {
             "all features where the stored ones are invalid"
         );
         assert_eq!(parse("denied", "0"), Some(Lookup::Denied));
+        assert_eq!(
+            parse("limited", "86400000"),
+            Some(Lookup::Limited(Duration::from_secs(86_400)))
+        );
         assert_eq!(parse("in_progress", ""), Some(Lookup::InProgress));
     }
 
@@ -266,6 +310,10 @@ mod tests {
             parse("opened", 20_000),
             Some(Transition::Opened(Duration::from_secs(20)))
         );
+        assert_eq!(
+            parse("user_paused", 10_000),
+            Some(Transition::UserPaused(Duration::from_secs(10)))
+        );
         assert_eq!(parse("still_open", 0), Some(Transition::StillOpen));
     }
 
@@ -276,6 +324,7 @@ mod tests {
             &[RedisResult::Nil],
             &[binary("perhaps"), binary("0")],
             &[binary("normal"), RedisResult::Nil],
+            &[binary("limited"), binary("soon")],
         ] {
             assert_eq!(parse_lookup(results), None);
             assert_eq!(parse_transition(results), None);
