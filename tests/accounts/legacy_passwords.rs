@@ -16,6 +16,8 @@ const BCRYPT_HASH: &str = "$2b$12$abcdefghijklmnopqrstuuVnilgEP4HmrELfhxdikttFyC
 /// bcrypt's hash of `Aa1!` 18 times, which is as long as bcrypt compares: 72 bytes.
 const LONG_BCRYPT_HASH: &str = "$2b$10$Skho3JeFiQcYLF2OJ0Nh5O.Dc4y89ySp7I6mXwljv/55/iZHIJlWS";
 
+const WRONG_PASSWORD: &str = "Wr0ng!password";
+
 const HASHES: &str =
     "select array[password_hash, legacy_password_hash] from users where email = $1";
 
@@ -35,10 +37,10 @@ async fn hashes(instance: &Instance, email: &str) -> Vec<Option<String>> {
     database.value(HASHES, &[&email]).await
 }
 
-async fn time_of_wrong_password(client: &Client, email: &str) -> Duration {
+async fn time_of_refused_login(client: &Client, email: &str, password: &str) -> Duration {
     let client = client.anonymous();
     let start = Instant::now();
-    let response = client.try_log_in(email, "Wr0ng!password").await;
+    let response = client.try_log_in(email, password).await;
     response.expect_error(401, "invalid_credentials");
     start.elapsed()
 }
@@ -100,7 +102,8 @@ async fn cannot_be_found_by_the_time_of_a_wrong_password(env: &TestEnv) {
     for round in 0..40 {
         let emails = [legacy.clone(), current.clone(), unique_email()];
         for (email, fastest) in emails.iter().zip(&mut fastest) {
-            *fastest = time_of_wrong_password(&client, email).await.min(*fastest);
+            let time = time_of_refused_login(&client, email, WRONG_PASSWORD).await;
+            *fastest = time.min(*fastest);
         }
         let [legacy, current, unknown] = fastest.map(|time| time.as_secs_f64());
         ratios = [legacy / current, legacy / unknown];
@@ -110,4 +113,36 @@ async fn cannot_be_found_by_the_time_of_a_wrong_password(env: &TestEnv) {
         }
     }
     panic!("{ratios:?}");
+}
+
+/// As above, for the right and a wrong password of an account that wrong ones have delayed.
+#[apply(e2e_test!)]
+async fn do_not_show_the_right_password_of_a_delayed_account_by_its_time(env: &TestEnv) {
+    let instance = env.start_instance(&[]).await;
+    legacy_user(&instance, BCRYPT_HASH).await;
+    let email = unique_email();
+    let client = instance.anonymous();
+    let registered = client.register(&email, PASSWORD).await;
+    registered.expect_status(201);
+    for _ in 0..5 {
+        time_of_refused_login(&client, &email, WRONG_PASSWORD).await;
+    }
+    let prolong = "update failed_logins set delayed_until = delayed_until + interval '10 minutes'";
+    let delayed = instance.database().await.execute(prolong, &[]).await;
+    assert_eq!(delayed, 1);
+    let mut fastest = [Duration::MAX; 2];
+    let mut ratio = f64::NAN;
+    for round in 0..40 {
+        for (password, fastest) in [PASSWORD, WRONG_PASSWORD].iter().zip(&mut fastest) {
+            let time = time_of_refused_login(&client, &email, password).await;
+            *fastest = time.min(*fastest);
+        }
+        let [right, wrong] = fastest.map(|time| time.as_secs_f64());
+        ratio = right / wrong;
+        // It was 0.2 when the right password skipped bcrypt.
+        if round >= 3 && (0.7..1.4).contains(&ratio) {
+            return;
+        }
+    }
+    panic!("{ratio}");
 }

@@ -124,18 +124,20 @@ async fn log_in(
     };
     let found = db::find_user(&config.database, &email, &attempt).await?;
     let (user, hash) = found.account.unzip();
-    let is_delayed = found.is_delayed;
     let verify = || {
         let any_bcrypt_hash = found.any_bcrypt_hash.as_deref();
-        let verdict = password::verify(password.expose(), hash.as_deref(), any_bcrypt_hash)?;
-        let new_hash = (verdict == Verdict::ValidNeedsRehash && !is_delayed)
+        // During a delay the right password, too, is compared as if there were no account: a right
+        // one of an argon2id hash skips bcrypt, and would show itself by the time that it takes.
+        let stored = hash.as_deref().filter(|_| !found.is_delayed);
+        let verdict = password::verify(password.expose(), stored, any_bcrypt_hash)?;
+        let new_hash = (verdict == Verdict::ValidNeedsRehash)
             .then(|| password::hash(password.expose()))
             .transpose()?;
         Ok((verdict, new_hash))
     };
     let (verdict, new_hash) = config.hashing.run(&context, verify).await?;
     let user_id = user.as_ref().map(|user| user.id);
-    let is_valid = verdict != Verdict::Invalid && !is_delayed;
+    let is_valid = verdict != Verdict::Invalid;
     let (Some(user), Some(hash), true) = (user, hash, is_valid) else {
         db::record_failed_login(&config.database, &attempt, user_id).await?;
         return Err(Error::InvalidCredentials);
