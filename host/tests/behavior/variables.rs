@@ -32,6 +32,7 @@ fn a_component_reads_only_its_own_variables() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn a_value_is_read_from_the_file_after_an_at_sign() {
     let start = Start::probe().file("secret", "line one\nline two\n");
     let runtime = start.variable("greeting", "@secret").serve();
@@ -40,6 +41,7 @@ fn a_value_is_read_from_the_file_after_an_at_sign() {
 }
 
 #[test]
+#[ignore = "needs servers: `cargo xtask test` starts them"]
 fn names_the_file_of_a_value_that_is_missing() {
     let error = Start::probe().variable("greeting", "@nowhere").fail();
     assert!(error.contains("nowhere"), "{error}");
