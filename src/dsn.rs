@@ -6,7 +6,7 @@ use url::Url;
 /// The address of a project: `sentry_dsn`. Its `Debug` hides the key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dsn {
-    /// Where to post envelopes.
+    /// The address to which envelopes are posted.
     pub url: Uri,
     /// The value of `X-Sentry-Auth`, which contains the project's public key.
     pub authorization: HeaderValue,

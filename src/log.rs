@@ -44,7 +44,7 @@ impl Level {
 /// The least severe level that is written. `Info` until the settings are loaded.
 static THRESHOLD: AtomicU8 = AtomicU8::new(Level::Info as u8);
 
-/// How long a line of level info or debug may wait for others. Each write costs Spin up to 30 µs, as much as the rest
+/// The longest time that a line of level info or debug waits for others. Each write costs Spin up to 30 µs, as much as the rest
 /// of a small request, so the lines of an instance are written together. An instance that is killed loses those that wait.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 

@@ -9,7 +9,7 @@ pub struct Metric {
     pub help: &'static str,
     /// The names of its labels.
     pub labels: &'static [&'static str],
-    /// Whether it counts durations in buckets.
+    /// True for a histogram of durations.
     pub is_histogram: bool,
 }
 

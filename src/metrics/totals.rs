@@ -59,9 +59,9 @@ struct Batch {
 thread_local! {
     /// Requests since the last flush.
     static REQUESTS: Cell<u32> = const { Cell::new(0) };
-    /// Whether the task runs that flushes every [`FLUSH_INTERVAL`].
+    /// True while the task runs that flushes every [`FLUSH_INTERVAL`].
     static IS_SCHEDULED: Cell<bool> = const { Cell::new(false) };
-    /// Whether a task is flushing.
+    /// True while a task is flushing.
     static IS_FLUSHING: Cell<bool> = const { Cell::new(false) };
     /// The batch that Redis did not acknowledge.
     static FAILED: RefCell<Option<Batch>> = const { RefCell::new(None) };

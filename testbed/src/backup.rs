@@ -18,11 +18,11 @@ pub use contents::Contents;
 /// The result of a restoration.
 #[derive(Debug)]
 pub struct Restored {
-    /// What the restored database holds.
+    /// The contents of the restored database.
     pub contents: Contents,
-    /// How it differs from what was backed up, and what is wrong with it.
+    /// Differences from the backed-up contents, and contradictions in the restored ones.
     pub differences: Vec<String>,
-    /// Whether the backup has its contents beside it. Otherwise the restored ones were only checked for contradictions.
+    /// True if a file beside the backup lists its contents. Without it, only contradictions are found.
     pub is_compared: bool,
 }
 

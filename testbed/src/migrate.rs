@@ -49,7 +49,7 @@ const CREATE_TABLE: &str = "create table if not exists _sqlx_migrations (
     execution_time bigint not null
 )";
 
-/// How a step waits for locks that other transactions hold.
+/// The waiting of a step for locks that other transactions hold.
 #[derive(Clone, Copy, Debug)]
 pub struct LockWait {
     /// Time after which a statement gives up. Later statements on the same table wait behind it for as long.
@@ -123,8 +123,8 @@ impl Migrations {
     /// The lock belongs to the connection: it ends with it, after a failure as well.
     async fn connect_and_lock(&self, url: &str) -> Result<Client> {
         let database = database::connect_to_starting(url).await?;
-        // The URL or the role may limit statements and locks. Building an index on a large table takes longer, and
-        // so does another run, which this one waits for.
+        // The URL or the role may limit statements and locks. Building an index on a large table takes longer, and so
+        // does waiting for another run of the migrations.
         let lock = format!(
             "set statement_timeout = 0; set lock_timeout = 0;
             select pg_advisory_lock(hashtext('_sqlx_migrations'));

@@ -40,13 +40,8 @@ pub async fn create(
     IdempotencyKey(key): IdempotencyKey,
     draft: Draft,
 ) -> Result<Response, Error> {
-    let analysis = analyze_without_model(&context, config, &session, &draft.content).await;
-    let is_pending = is_pending(analysis.as_ref());
-    let version = NewVersion {
-        draft: &draft,
-        analysis,
-        lease: config.analysis_lease(is_pending),
-    };
+    let version = analyze_without_model(&context, config, &session, &draft).await;
+    let is_pending = is_pending(version.analysis.as_ref());
     let limit = WriteLimit::new(config.write_limit, &context);
     let key = key.map(|key| {
         let identity = draft.identity();
@@ -93,13 +88,8 @@ pub async fn update(
     draft: Draft,
     IfMatch(if_match): IfMatch,
 ) -> Result<Response, Error> {
-    let analysis = analyze_without_model(&context, config, &session, &draft.content).await;
-    let is_pending = is_pending(analysis.as_ref());
-    let version = NewVersion {
-        draft: &draft,
-        analysis,
-        lease: config.analysis_lease(is_pending),
-    };
+    let version = analyze_without_model(&context, config, &session, &draft).await;
+    let is_pending = is_pending(version.analysis.as_ref());
     let limit = WriteLimit::new(config.write_limit, &context);
     let stored = db::update(&config.database, &session, limit, id, version, if_match).await?;
     let diary = attach_model_marks(
@@ -114,16 +104,22 @@ pub async fn update(
     Ok(diary.respond(&context, StatusCode::OK))
 }
 
-/// Returns the model's cached marks of a text, or the lexicon's. `None` when the sentiment component fails.
-async fn analyze_without_model(
+/// Returns the draft with the model's cached marks, or the lexicon's. Without marks when the sentiment component fails.
+async fn analyze_without_model<'a>(
     context: &Context,
     config: &Config,
     session: &Session,
-    content: &Content,
-) -> Option<Analysis> {
+    draft: &'a Draft,
+) -> NewVersion<'a> {
     let model = ModelUse::CachedOnly;
-    let analysis = sentiment::analyze(context, config, session.user_id, content, model);
-    analysis.await.ok()
+    let analysis = sentiment::analyze(context, config, session.user_id, &draft.content, model);
+    let analysis = analysis.await.ok();
+    let lease = config.analysis_lease(is_pending(analysis.as_ref()));
+    NewVersion {
+        draft,
+        analysis,
+        lease,
+    }
 }
 
 /// Returns whether the model should be called for a text after it is stored.

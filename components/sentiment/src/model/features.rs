@@ -36,7 +36,8 @@ enum ReplyFormat {
     Text,
 }
 
-/// How the request limits the tokens of the reply, so that no text makes the model write without end.
+/// The field of the request that limits the tokens of the reply. Without a limit, a text could make the model write
+/// without end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum TokenLimit {
     /// `max_tokens`, which most servers know. Ollama ignores the newer field without an error.
