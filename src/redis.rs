@@ -30,7 +30,7 @@ thread_local! {
 pub async fn execute(
     address: &Secret,
     command: &str,
-    arguments: Vec<RedisParameter>,
+    arguments: &[&str],
 ) -> Result<Vec<RedisResult>, Error> {
     let work =
         async |progress: &Progress| execute_with_retry(address, command, arguments, progress).await;
@@ -47,7 +47,7 @@ pub async fn execute_within(
     limit: Duration,
     address: &Secret,
     command: &str,
-    arguments: Vec<RedisParameter>,
+    arguments: &[&str],
 ) -> Result<Vec<RedisResult>, Error> {
     let progress = Progress::start();
     let work = execute_with_retry(address, command, arguments, &progress);
@@ -65,12 +65,16 @@ fn timed_out<T>() -> Result<T, Error> {
 async fn execute_with_retry(
     address: &Secret,
     command: &str,
-    arguments: Vec<RedisParameter>,
+    arguments: &[&str],
     progress: &Progress,
 ) -> Result<Vec<RedisResult>, Error> {
+    let arguments = || {
+        let binary = |argument: &&str| RedisParameter::Binary(argument.as_bytes().to_vec());
+        arguments.iter().map(binary).collect::<Vec<_>>()
+    };
     let existing = CONNECTION.with_borrow(Clone::clone);
     if let Some(connection) = existing
-        && let Ok(results) = connection.execute(command, arguments.clone()).await
+        && let Ok(results) = connection.execute(command, arguments()).await
     {
         return Ok(results);
     }
@@ -81,7 +85,7 @@ async fn execute_with_retry(
     );
     progress.step();
     CONNECTION.set(Some(Rc::clone(&connection)));
-    connection.execute(command, arguments).await.map_err(|_| {
+    connection.execute(command, arguments()).await.map_err(|_| {
         CONNECTION.take();
         Error::Unavailable(format!("Redis rejected {command} or closed the connection"))
     })

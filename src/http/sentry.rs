@@ -13,10 +13,7 @@ use bytes::Bytes;
 use chrono::Utc;
 use http::{Request, StatusCode, header};
 use serde::Serialize;
-use spin_sdk::{
-    redis::{RedisParameter, RedisResult},
-    wasip3::random::random::get_random_u64,
-};
+use spin_sdk::{redis::RedisResult, wasip3::random::random::get_random_u64};
 
 use super::{client::send, context::Context};
 use crate::{
@@ -91,9 +88,8 @@ pub fn report(dsn: &'static Dsn, redis_url: &'static Secret, context: Context, f
 /// Returns whether fewer than [`MAX_PER_MINUTE`] events were sent. While Redis is unreachable, [`MIN_INTERVAL`] is the
 /// only limit.
 async fn is_permitted(redis_url: &Secret) -> bool {
-    let arguments = [COUNT, "1", "{sentry}:events"]
-        .map(|argument| RedisParameter::Binary(argument.as_bytes().to_vec()));
-    let counted = redis::execute_within(TIMEOUT, redis_url, "EVAL", arguments.into()).await;
+    let arguments = [COUNT, "1", "{sentry}:events"];
+    let counted = redis::execute_within(TIMEOUT, redis_url, "EVAL", &arguments).await;
     match counted.as_deref() {
         Ok([RedisResult::Int64(count)]) => *count <= MAX_PER_MINUTE,
         Ok(_) => false,

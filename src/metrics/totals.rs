@@ -5,11 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use spin_sdk::{
-    redis::{RedisParameter, RedisResult},
-    time::sleep,
-    wasip3::random::random::get_random_u64,
-};
+use spin_sdk::{redis::RedisResult, time::sleep, wasip3::random::random::get_random_u64};
 
 use super::counts;
 use crate::{background::run_after_response, config::Secret, error::Error, redis};
@@ -124,13 +120,16 @@ async fn send_batches(redis_url: &Secret) -> Result<(), Error> {
 }
 
 async fn send(redis_url: &Secret, batch: Batch) -> Result<(), Error> {
-    let mut arguments = [ADD, "2", TOTALS, &batch.id, BATCH_TTL, TOTALS_TTL]
-        .map(binary)
-        .to_vec();
-    for (field, count) in &batch.fields {
-        arguments.extend([binary(field), binary(&count.to_string())]);
+    let counts: Vec<String> = batch
+        .fields
+        .iter()
+        .map(|(_, count)| count.to_string())
+        .collect();
+    let mut arguments = vec![ADD, "2", TOTALS, &batch.id, BATCH_TTL, TOTALS_TTL];
+    for ((field, _), count) in batch.fields.iter().zip(&counts) {
+        arguments.extend([field.as_str(), count]);
     }
-    let added = redis::execute_within(REDIS_TIMEOUT, redis_url, "EVAL", arguments).await;
+    let added = redis::execute_within(REDIS_TIMEOUT, redis_url, "EVAL", &arguments).await;
     if added.is_err() {
         FAILED.set(Some(batch));
     }
@@ -142,8 +141,7 @@ async fn send(redis_url: &Secret, batch: Batch) -> Result<(), Error> {
 /// # Errors
 /// `service_unavailable` when Redis is unreachable or does not answer in time.
 pub async fn read_totals(redis_url: &Secret) -> Result<Vec<(String, u64)>, Error> {
-    let arguments = vec![binary(TOTALS)];
-    let results = redis::execute_within(REDIS_TIMEOUT, redis_url, "HGETALL", arguments).await?;
+    let results = redis::execute_within(REDIS_TIMEOUT, redis_url, "HGETALL", &[TOTALS]).await?;
     let (pairs, _) = results.as_chunks::<2>();
     let total = |pair: &[RedisResult; 2]| match pair {
         [RedisResult::Binary(field), RedisResult::Binary(total)] => Some((
@@ -153,8 +151,4 @@ pub async fn read_totals(redis_url: &Secret) -> Result<Vec<(String, u64)>, Error
         _ => None,
     };
     Ok(pairs.iter().filter_map(total).collect())
-}
-
-fn binary(text: &str) -> RedisParameter {
-    RedisParameter::Binary(text.as_bytes().to_vec())
 }

@@ -7,11 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use spin_sdk::{
-    redis::{RedisParameter, RedisResult},
-    time::sleep,
-    wasip3::random::random::get_random_u64,
-};
+use spin_sdk::{redis::RedisResult, time::sleep, wasip3::random::random::get_random_u64};
 use thought_diary::{
     Error,
     config::{Secret, parsed},
@@ -144,10 +140,7 @@ impl Hashing {
     }
 
     async fn command(&self, command: &str, arguments: &[&str]) -> Result<Vec<RedisResult>, Error> {
-        let arguments = arguments
-            .iter()
-            .map(|argument| RedisParameter::Binary(argument.as_bytes().to_vec()));
-        redis::execute_within(REDIS_TIMEOUT, &self.redis_url, command, arguments.collect()).await
+        redis::execute_within(REDIS_TIMEOUT, &self.redis_url, command, arguments).await
     }
 }
 

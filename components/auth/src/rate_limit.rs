@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use spin_sdk::redis::{RedisParameter, RedisResult};
+use spin_sdk::redis::RedisResult;
 use thought_diary::{
     Error,
     config::Secret,
@@ -140,10 +140,9 @@ impl RateLimits {
         let number = keys.len().to_string();
         let keys = keys.iter().map(String::as_str);
         let arguments = [COUNT, &number].into_iter().chain(keys).chain([&*window]);
-        let arguments = arguments.map(|argument| RedisParameter::Binary(argument.into()));
+        let arguments: Vec<&str> = arguments.collect();
         let results =
-            redis::execute_within(REDIS_TIMEOUT, &self.redis_url, "EVAL", arguments.collect())
-                .await?;
+            redis::execute_within(REDIS_TIMEOUT, &self.redis_url, "EVAL", &arguments).await?;
         let (pairs, _) = results.as_chunks::<2>();
         pairs
             .iter()

@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use futures::future::join;
 use http::StatusCode;
 use serde::Serialize;
-use spin_sdk::redis::RedisParameter;
 use thought_diary::{
     Error, Response,
     config::{Secret, once, variable},
@@ -83,9 +82,7 @@ pub async fn ready(config: &'static Config) -> Result<Response, Error> {
 
 /// Writes a key that expires at once: a full or read-only Redis still answers PING.
 async fn redis_is_writable(redis_url: &Secret) -> bool {
-    let arguments = ["ready", "1", "PX", "1"]
-        .map(|argument| RedisParameter::Binary(argument.as_bytes().to_vec()));
-    redis::execute(redis_url, "SET", arguments.into())
+    redis::execute(redis_url, "SET", &["ready", "1", "PX", "1"])
         .await
         .is_ok()
 }

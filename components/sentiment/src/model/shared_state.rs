@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use spin_sdk::redis::{RedisParameter, RedisResult};
+use spin_sdk::redis::RedisResult;
 use thought_diary::{log::Level, redis::execute_within};
 
 use super::{
@@ -120,8 +120,7 @@ pub async fn look_up(
 /// # Errors
 /// When Redis is unavailable.
 pub async fn peek(config: &ModelConfig, slot: &CacheSlot) -> Result<Lookup, RedisUnavailable> {
-    let key = RedisParameter::Binary(slot.key.as_bytes().to_vec());
-    let results = execute(config, SHORT_TIMEOUT, "GET", vec![key]).await?;
+    let results = execute(config, SHORT_TIMEOUT, "GET", &[&slot.key]).await?;
     Ok(match results.as_slice() {
         [RedisResult::Binary(value)] if value == b"?" => Lookup::InProgress,
         [RedisResult::Binary(value)] => Lookup::Cached(String::from_utf8_lossy(value).into_owned()),
@@ -239,12 +238,12 @@ async fn eval(
         slot.map(|slot| &slot.key),
     ];
     let key_count = keys.iter().flatten().count().to_string();
-    let parameters = [script, key_count.as_str()]
+    let parameters: Vec<&str> = [script, key_count.as_str()]
         .into_iter()
         .chain(keys.into_iter().flatten().map(String::as_str))
         .chain(arguments.iter().map(String::as_str))
-        .map(|parameter| RedisParameter::Binary(parameter.as_bytes().to_vec()));
-    execute(config, limit, "EVAL", parameters.collect()).await
+        .collect();
+    execute(config, limit, "EVAL", &parameters).await
 }
 
 /// Runs a command, unless Redis failed less than [`RETRY_INTERVAL`] ago.
@@ -252,7 +251,7 @@ async fn execute(
     config: &ModelConfig,
     limit: Duration,
     command: &str,
-    parameters: Vec<RedisParameter>,
+    parameters: &[&str],
 ) -> Result<Vec<RedisResult>, RedisUnavailable> {
     if RETRY_AT.get().is_some_and(|at| Instant::now() < at) {
         return Err(RedisUnavailable { was_tried: false });
