@@ -65,6 +65,8 @@ pub async fn run(arguments: &Args) -> Result<()> {
         ])
         .arg("--target-dir")
         .arg(&folder)
+        // Without `--target`, cargo gives RUSTFLAGS to build scripts as well, and these have no libFuzzer to link to.
+        .args(["--target", "host-tuple"])
         .env("RUSTFLAGS", FLAGS)
         .env("BOLERO_FUZZER", "libfuzzer");
     let messages = cargo::build(build, step).await?;
