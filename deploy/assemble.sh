@@ -12,6 +12,6 @@ install -D --mode=755 --strip "$2/host" "$folder/bin/host"
 install -D --mode=755 --strip "$2/xtask" "$folder/bin/xtask"
 install -D --mode=644 --target-directory="$folder" spin.toml runtime-config.toml LICENSE
 install -D --mode=644 --target-directory="$folder/migrations" migrations/*.sql
-install -D --mode=644 --target-directory="$folder/$wasm" "$wasm"/{auth,entries,sentiment,system}.wasm
+install -D --mode=644 --target-directory="$folder/$wasm" "$wasm"/{auth,entries,hashing,sentiment,system}.wasm
 mkdir -p "$folder/deploy"
 cp -R deploy/{systemd,proxy,postgres,backup.sh} "$folder/deploy/"

@@ -29,14 +29,12 @@ use crate::{
 pub use bearer::bearer_token;
 use body::streamed_body;
 pub use body::{BodyError, Lines};
-pub use client::send;
+pub use client::{post_json, send};
 pub use context::{Context, Visibility};
-pub use finish::SERVER_TIMING;
 use finish::{finish, into_wasi_response};
 pub use peer::ClientAddress;
 pub use request::{Body, FromRequest, Request, X_REQUEST_ID};
 pub use route::{Handler, Route};
-pub use trace::X_TRACEPARENT;
 
 /// Exports a component whose requests are dispatched by a table of routes:
 ///

@@ -17,6 +17,7 @@ pub mod config;
 pub mod digest;
 mod dsn;
 pub mod error;
+pub mod hashing;
 mod hs256;
 pub mod http;
 mod key;

@@ -55,8 +55,8 @@ impl Progress {
 
 /// Waits for `work` for at most `limit` per step. Returns `None` when a step took longer.
 ///
-/// While an instance hashes a password, its other requests make no progress. A
-/// single overall timeout would misread such a busy instance as a hung database.
+/// A statement that has waited for its connection may still take its full time. A timeout of the whole would
+/// abandon it while the server carries it out.
 pub async fn timeout_per_step<T>(
     limit: Duration,
     work: impl AsyncFnOnce(&Progress) -> T,

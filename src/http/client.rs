@@ -1,13 +1,20 @@
 //! An HTTP client for other servers and components.
 
 use bytes::Bytes;
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderName, Method, StatusCode, header};
+use serde::Serialize;
 use spin_sdk::wasip3::http::{
     client,
     types::{ErrorCode, Fields, Request as RawRequest, Response as RawResponse},
 };
 
-use super::body::{BodyError, body_stream, read};
+use super::{
+    body::{BodyError, body_stream, read},
+    context::Context,
+    finish::SERVER_TIMING,
+    request::X_REQUEST_ID,
+    trace::X_TRACEPARENT,
+};
 
 /// Sends a request and waits for the response's headers.
 ///
@@ -30,6 +37,36 @@ pub async fn send(request: http::Request<Bytes>) -> Result<IncomingResponse, Err
     let status =
         StatusCode::from_u16(raw.get_status_code()).map_err(|_| ErrorCode::HttpProtocolError)?;
     Ok(IncomingResponse { status, raw })
+}
+
+/// Posts JSON to another component, under the id and the trace of the request.
+///
+/// The time that the component spent in other servers is added to that of the request.
+///
+/// # Errors
+/// The host's reason when there is no response.
+pub async fn post_json(
+    context: &Context,
+    url: &'static str,
+    body: &impl Serialize,
+) -> Result<IncomingResponse, ErrorCode> {
+    let invalid = |error: &dyn std::error::Error| ErrorCode::InternalError(Some(error.to_string()));
+    let body = serde_json::to_vec(body).map_err(|error| invalid(&error))?;
+    let mut request = http::Request::builder()
+        .method(Method::POST)
+        .uri(url)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::CONTENT_LENGTH, body.len())
+        .header(X_REQUEST_ID, context.request_id());
+    if let Some(trace) = context.trace() {
+        request = request.header(X_TRACEPARENT, trace.as_str());
+    }
+    let request = request.body(Bytes::from(body));
+    let response = send(request.map_err(|error| invalid(&error))?).await?;
+    if let Some(timings) = response.header(&SERVER_TIMING) {
+        context.timings().add_header(&timings);
+    }
+    Ok(response)
 }
 
 /// A response whose body has not been read yet.

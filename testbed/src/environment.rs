@@ -38,15 +38,18 @@ impl Environment {
         })
     }
 
-    /// Returns options for the service with these settings, without limits on logins, and
-    /// with limits on writes and calls of the model that are counted and not reached.
+    /// Returns options for the service with these settings, without limits on logins, with all cores for
+    /// hashing, and with limits on writes and calls of the model that are counted and not reached.
     ///
     /// # Errors
     /// When no secret or folder can be created.
     pub fn service(&self, settings: &[(&str, &str)]) -> Result<Options> {
         let secret = secret_file::read_or_create(&self.folder.path().join("jwt_secret_key"))?;
+        let cores = std::thread::available_parallelism()?;
+        let hash_slots = (2 * cores.get()).to_string();
         let common = [
             ("jwt_secret_key", secret.as_str()),
+            ("password_hash_slots", &hash_slots),
             ("register_limit", "off"),
             ("login_limit", "off"),
             ("write_limit", "100000000/1m"),

@@ -9,7 +9,7 @@ use crate::support::env::TestEnv;
 use crate::support::registry::e2e_test;
 use crate::support::repository::{file_size, read_file};
 
-const COMPONENTS: [&str; 4] = ["auth", "entries", "sentiment", "system"];
+const COMPONENTS: [&str; 5] = ["auth", "entries", "hashing", "sentiment", "system"];
 
 fn manifest() -> Table {
     let text = read_file("spin.toml");
@@ -33,7 +33,16 @@ async fn lets_each_component_reach_only_what_it_uses(_: &TestEnv) {
     let names: BTreeSet<&str> = components.keys().map(String::as_str).collect();
     assert_eq!(names, BTreeSet::from(COMPONENTS));
     for (name, hosts) in [
-        ("auth", &[POSTGRES, REDIS, REDIS_TLS, SENTRY][..]),
+        (
+            "auth",
+            &[
+                POSTGRES,
+                REDIS,
+                REDIS_TLS,
+                SENTRY,
+                "http://hashing.spin.internal",
+            ][..],
+        ),
         (
             "entries",
             &[
@@ -44,6 +53,7 @@ async fn lets_each_component_reach_only_what_it_uses(_: &TestEnv) {
                 "http://sentiment.spin.internal",
             ],
         ),
+        ("hashing", &[]),
         (
             "sentiment",
             &["{{ github_models_host }}", REDIS, REDIS_TLS, SENTRY],
@@ -76,11 +86,13 @@ async fn shows_secrets_only_to_the_components_that_use_them(_: &TestEnv) {
         ("redis_url", &["auth", "entries", "sentiment", "system"]),
         ("github_token", &["sentiment"]),
         ("sweep_token", &["entries"]),
-        ("sentry_dsn", &COMPONENTS),
+        ("sentry_dsn", &["auth", "entries", "sentiment", "system"]),
     ] {
         let sees = |name: &&str| {
             let variables = &manifest["component"][*name]["variables"];
-            variables.get(setting).is_some()
+            let value = variables.get(setting);
+            // A component without the server has an empty value.
+            value.is_some_and(|value| value.as_str() != Some(""))
         };
         let found: Vec<&str> = COMPONENTS.into_iter().filter(sees).collect();
         assert_eq!(found, users, "{setting}");
@@ -88,7 +100,7 @@ async fn shows_secrets_only_to_the_components_that_use_them(_: &TestEnv) {
 }
 
 #[apply(e2e_test!)]
-async fn makes_only_the_sentiment_component_private(_: &TestEnv) {
+async fn makes_only_hashing_and_sentiment_private(_: &TestEnv) {
     let manifest = manifest();
     let triggers = manifest["trigger"]["http"].as_array().expect("an array");
     let mut routes = Vec::new();
@@ -105,6 +117,7 @@ async fn makes_only_the_sentiment_component_private(_: &TestEnv) {
         ("auth", "/auth/..."),
         ("entries", "/diaries/..."),
         ("entries", "/internal/..."),
+        ("hashing", "private = true"),
         ("sentiment", "private = true"),
         ("system", "/..."),
     ];
@@ -161,6 +174,7 @@ async fn has_small_components(_: &TestEnv) {
     for (name, limit) in [
         ("auth", 1_100_000),
         ("entries", 1_000_000),
+        ("hashing", 700_000),
         ("sentiment", 1_200_000),
         ("system", 2_000_000),
     ] {

@@ -261,7 +261,7 @@ async fn of_the_log_stop_no_request(env: &TestEnv) {
     let state_dir = env.new_folder();
     let logs = state_dir.join("logs");
     std::fs::create_dir(&logs).expect("the folder is created");
-    for component in ["auth", "entries", "sentiment", "system"] {
+    for component in ["auth", "entries", "hashing", "sentiment", "system"] {
         let file = logs.join(format!("{component}_stderr.txt"));
         std::os::unix::fs::symlink("/dev/full", file).expect("the link is created");
     }

@@ -220,7 +220,7 @@ async fn ignores_an_invalid_forwarded_address(env: &TestEnv) {
 }
 
 #[apply(e2e_test!)]
-async fn never_reaches_the_sentiment_component(env: &TestEnv) {
+async fn never_reaches_a_private_component(env: &TestEnv) {
     let anonymous = env.anonymous();
     let text = "A lovely text that is long enough.";
     let body = json!({"text": text, "content": text});
@@ -229,6 +229,10 @@ async fn never_reaches_the_sentiment_component(env: &TestEnv) {
         "/sentiment",
         "/sentiment/analyze",
         "//sentiment.spin.internal/analyze",
+        "/hash",
+        "/verify",
+        "/hashing/verify",
+        "//hashing.spin.internal/verify",
     ] {
         let response = anonymous.post(path, &body).await;
         response.expect_error(404, "not_found");
@@ -248,6 +252,7 @@ async fn never_reaches_the_sentiment_component(env: &TestEnv) {
         // The runtime accepts no such `Host` from outside and closes the connection.
         ("/analyze", "sentiment.spin.internal", &[][..]),
         ("/analyze", "sentiment.spin.internal:80", &[]),
+        ("/verify", "hashing.spin.internal", &[]),
         (
             "http://sentiment.spin.internal/analyze",
             "sentiment.spin.internal",

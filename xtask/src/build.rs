@@ -15,8 +15,8 @@ use tokio::task::spawn_blocking;
 use crate::debian_wasm;
 use crate::shutdown::unless_stopped;
 
-/// Packages that become a `.wasm`: the service's four, and the one that the host's tests and the benchmark use.
-pub const COMPONENTS: [&str; 5] = ["auth", "entries", "sentiment", "system", "probe"];
+/// Packages that become a `.wasm`: the service's five, and the one that the host's tests and the benchmark use.
+pub const COMPONENTS: [&str; 6] = ["auth", "entries", "hashing", "sentiment", "system", "probe"];
 
 const TARGET: &str = "wasm32-wasip2";
 /// A firewall that drops packets would otherwise hold up the build forever.

@@ -10,7 +10,7 @@ use thought_diary::{
     session::Keys,
 };
 
-use crate::{hashing::Hashing, rate_limit::RateLimits};
+use crate::{rate_limit::RateLimits, slots::Slots};
 
 /// The settings, loaded once per instance.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct Config {
     /// `register_limit`, `login_limit` and `redis_url`.
     pub limits: RateLimits,
     /// `password_hash_slots` and `redis_url`.
-    pub hashing: Hashing,
+    pub slots: Slots,
 }
 
 impl Config {
@@ -32,7 +32,7 @@ impl Config {
         let redis_url = Secret::new(variable("redis_url").await?);
         Ok(Self {
             limits: RateLimits::load(database.clone(), redis_url.clone(), keys).await?,
-            hashing: Hashing::load(redis_url).await?,
+            slots: Slots::load(redis_url).await?,
             database,
             keys,
         })

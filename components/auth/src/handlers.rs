@@ -15,8 +15,8 @@ use thought_diary::{
 use crate::{
     config::Config,
     db::{self, Attempt},
+    hashing,
     parameters::{SessionId, UserAgent},
-    password::{self, Verdict},
     rate_limit,
     user::{Confirmation, Credentials, PasswordChange, User},
 };
@@ -77,8 +77,8 @@ pub async fn register(
 ) -> Result<Response, Error> {
     config.limits.check_register(client, &context).await?;
     let (email, new_password) = body.json::<Credentials>().await?.for_register()?;
-    let hash = || password::hash(new_password.expose());
-    let hash = config.hashing.run(&context, hash).await?;
+    let hash = hashing::hash(&context, new_password.expose());
+    let hash = config.slots.run(&context, hash).await?;
     let user = db::create_user(&config.database, &email, hash).await?;
     let message = "Account created.";
     Ok(json(StatusCode::CREATED, &Registered { message, user }))
@@ -122,23 +122,19 @@ async fn log_in(
         account: config.keys.digest("login", email.as_str()),
         network: config.keys.digest("network", &rate_limit::network(client)),
     };
-    let found = db::find_user(&config.database, &email, &attempt).await?;
-    let (user, hash) = found.account.unzip();
-    let verify = || {
-        let any_bcrypt_hash = found.any_bcrypt_hash.as_deref();
+    let verify = async {
+        let found = db::find_user(&config.database, &email, &attempt).await?;
+        let (user, hash) = found.account.unzip();
         // During a delay the right password, too, is compared as if there were no account: a right
         // one of an argon2id hash skips bcrypt, and would show itself by the time that it takes.
         let stored = hash.as_deref().filter(|_| !found.is_delayed);
-        let verdict = password::verify(password.expose(), stored, any_bcrypt_hash)?;
-        let new_hash = (verdict == Verdict::ValidNeedsRehash)
-            .then(|| password::hash(password.expose()))
-            .transpose()?;
-        Ok((verdict, new_hash))
+        let any_bcrypt_hash = found.any_bcrypt_hash.as_deref();
+        let verification = hashing::verify(&context, &password, stored, any_bcrypt_hash).await?;
+        Ok((user, hash, verification))
     };
-    let (verdict, new_hash) = config.hashing.run(&context, verify).await?;
+    let (user, hash, verification) = config.slots.run(&context, verify).await?;
     let user_id = user.as_ref().map(|user| user.id);
-    let is_valid = verdict != Verdict::Invalid;
-    let (Some(user), Some(hash), true) = (user, hash, is_valid) else {
+    let (Some(user), Some(hash), true) = (user, hash, verification.is_valid) else {
         db::record_failed_login(&config.database, &attempt, user_id).await?;
         return Err(Error::InvalidCredentials);
     };
@@ -148,7 +144,7 @@ async fn log_in(
         &attempt,
         user_agent,
         hash,
-        new_hash,
+        verification.new_hash,
     )
     .await?;
     context.set_user_id(user.id);
@@ -213,8 +209,8 @@ pub async fn change_password(
     config.limits.check_confirmation(client, &context).await?;
     let (current, new) = body.json::<PasswordChange>().await?.validate()?;
     let (account, hash) = confirm(&context, config, &session, &current).await?;
-    let new_hash = || password::hash(new.expose());
-    let new_hash = config.hashing.run(&context, new_hash).await?;
+    let new_hash = hashing::hash(&context, new.expose());
+    let new_hash = config.slots.run(&context, new_hash).await?;
     db::change_password(&config.database, &session, &account, hash, new_hash).await?;
     let message = "Password changed.";
     Ok(json(StatusCode::OK, &Message { message }))
@@ -255,13 +251,15 @@ async fn confirm(
     let account = config
         .keys
         .digest("confirmation", &session.user_id.to_string());
-    let hash = db::password_hash(&config.database, session).await?;
-    let verify = || password::verify(password.expose(), Some(&hash), None);
-    match config.hashing.run(context, verify).await? {
-        Verdict::Valid | Verdict::ValidNeedsRehash => Ok((account, hash)),
-        Verdict::Invalid => {
-            db::record_failed_confirmation(&config.database, &account).await?;
-            Err(Error::InvalidCredentials)
-        }
+    let verify = async {
+        let hash = db::password_hash(&config.database, session).await?;
+        let verification = hashing::verify(context, password, Some(&hash), None).await?;
+        Ok((hash, verification))
+    };
+    let (hash, verification) = config.slots.run(context, verify).await?;
+    if !verification.is_valid {
+        db::record_failed_confirmation(&config.database, &account).await?;
+        return Err(Error::InvalidCredentials);
     }
+    Ok((account, hash))
 }

@@ -1,150 +1,75 @@
-//! Bounds how many passwords are hashed at once, over all instances.
-//!
-//! Hashing occupies a core. Many more hashes at once than cores make every request
-//! slower, until those that wait for Postgres run into their timeout: of 300
-//! logins at once on two busy cores, 240 got 503 although Postgres was idle, and
-//! `GET /health` took up to 4.6 s. With four slots, 160 get 503, and it takes 0.7 s.
+//! A client of the hashing component. It is called in a slot only, see [`crate::slots`].
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use spin_sdk::{redis::RedisResult, time::sleep, wasip3::random::random::get_random_u64};
+use http::StatusCode;
+use serde::{Serialize, de::DeserializeOwned};
 use thought_diary::{
     Error,
-    config::{Secret, parsed},
-    http::Context,
-    log::Level,
-    redis,
+    config::Secret,
+    hashing::{HashRequest, Hashed, Verification, VerifyRequest},
+    http::{Context, post_json},
+    timeout::timeout,
 };
 
-/// The Redis keys of the slots in use and of the requests that wait for one: sorted
-/// sets of ids by the time at which they expire.
-const KEYS: [&str; 2] = ["{hashing}:slots", "{hashing}:waiting"];
+const HASH_URL: &str = "http://hashing.spin.internal/hash";
+const VERIFY_URL: &str = "http://hashing.spin.internal/verify";
 
-/// Takes a slot if one is free. Returns 0 if it did, otherwise the number of waiting requests.
-const TAKE: &str = "
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-for _, key in ipairs(KEYS) do
-    redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
-end
-local taken = redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[1])
-local key = taken and KEYS[1] or KEYS[2]
-redis.call('ZADD', key, now + ARGV[2], ARGV[3])
-redis.call('PEXPIRE', key, ARGV[2])
-if taken then
-    redis.call('ZREM', KEYS[2], ARGV[3])
-    return 0
-end
-return redis.call('ZCARD', KEYS[2])
-";
+/// Time for a response, in which a busy machine may compute two hashes of argon2id and one of bcrypt.
+const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Time after which a slot is free again if its instance ended without releasing it.
-const LEASE: Duration = Duration::from_secs(10);
+/// Maximum length of a response, in bytes. A hash has about 97 characters.
+const RESPONSE_LIMIT: usize = 4096;
 
-/// Time for which a request waits for a slot.
-const MAX_WAIT: Duration = Duration::from_secs(8);
-
-/// Average time between two attempts of any request to take a slot. It is the
-/// time for which a free slot is not used.
-const ATTEMPT_INTERVAL: Duration = Duration::from_millis(3);
-
-/// Longest pause between two attempts of one request.
-const MAX_PAUSE: Duration = Duration::from_millis(1000);
-
-/// Time for Redis to answer.
-const REDIS_TIMEOUT: Duration = Duration::from_millis(1000);
-
-/// The slots for hashing.
-#[derive(Debug)]
-pub struct Hashing {
-    /// `password_hash_slots`.
-    slots: u32,
-    redis_url: Secret,
+/// Hashes a password. Returns a PHC string of about 97 characters.
+///
+/// # Errors
+/// `service_unavailable` when the component fails.
+pub async fn hash(context: &Context, password: &str) -> Result<String, Error> {
+    let password = password.to_owned();
+    let Hashed { hash } = call(context, HASH_URL, &HashRequest { password }).await?;
+    Ok(hash)
 }
 
-impl Hashing {
-    /// Reads the setting.
-    ///
-    /// # Errors
-    /// `service_unavailable` when it is invalid.
-    pub async fn load(redis_url: Secret) -> Result<Self, Error> {
-        let slots = parsed("password_hash_slots", "a number from 1 to 1000", |value| {
-            value
-                .parse()
-                .ok()
-                .filter(|slots| (1..=1000).contains(slots))
-        });
-        Ok(Self {
-            slots: slots.await?,
-            redis_url,
-        })
-    }
-
-    /// Waits for a slot and runs `work` in it. While Redis is unreachable, runs it without.
-    ///
-    /// # Errors
-    /// `service_unavailable` when no slot becomes free in time, and those of `work`.
-    pub async fn run<T>(
-        &self,
-        context: &Context,
-        work: impl FnOnce() -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let id = format!("{:016x}", get_random_u64());
-        match self.wait_for_slot(&id).await {
-            Ok(true) => {}
-            Ok(false) => {
-                return Err(Error::Unavailable(format!(
-                    "no password could be hashed for {} s, because all {} slots were in use",
-                    MAX_WAIT.as_secs(),
-                    self.slots
-                )));
-            }
-            Err(error) => {
-                let cause = error.cause().unwrap_or_default();
-                context.log(
-                    Level::Warn,
-                    &format!("{cause}; a password is hashed anyway"),
-                );
-                return work();
-            }
-        }
-        let result = work();
-        let [slots_key, _] = KEYS;
-        // If this fails, the slot expires.
-        let _ = self.command("ZREM", &[slots_key, &id]).await;
-        result
-    }
-
-    async fn wait_for_slot(&self, id: &str) -> Result<bool, Error> {
-        let (slots, lease) = (self.slots.to_string(), LEASE.as_millis().to_string());
-        let start = Instant::now();
-        let [slots_key, waiting_key] = KEYS;
-        loop {
-            let arguments = [TAKE, "2", slots_key, waiting_key, &slots, &lease, id];
-            let results = self.command("EVAL", &arguments).await?;
-            let waiting = match results.as_slice() {
-                [RedisResult::Int64(0)] => return Ok(true),
-                [RedisResult::Int64(waiting)] => u32::try_from(*waiting).unwrap_or(u32::MAX),
-                _ => {
-                    return Err(Error::Internal(
-                        "the script of the slots returned an unexpected shape".into(),
-                    ));
-                }
-            };
-            if start.elapsed() >= MAX_WAIT {
-                return Ok(false);
-            }
-            let pause = ATTEMPT_INTERVAL.saturating_mul(waiting).min(MAX_PAUSE);
-            sleep(random_up_to(2 * pause)).await;
-        }
-    }
-
-    async fn command(&self, command: &str, arguments: &[&str]) -> Result<Vec<RedisResult>, Error> {
-        redis::execute_within(REDIS_TIMEOUT, &self.redis_url, command, arguments).await
-    }
+/// Verifies a password against the hash of an account; see [`VerifyRequest`].
+///
+/// # Errors
+/// As [`hash`].
+pub async fn verify(
+    context: &Context,
+    password: &Secret,
+    stored: Option<&str>,
+    any_bcrypt_hash: Option<&str>,
+) -> Result<Verification, Error> {
+    let body = VerifyRequest {
+        password: password.expose().to_owned(),
+        stored: stored.map(str::to_owned),
+        any_bcrypt_hash: any_bcrypt_hash.map(str::to_owned),
+    };
+    call(context, VERIFY_URL, &body).await
 }
 
-/// Returns a random duration up to `longest`, so that requests that arrived together do not try again together.
-fn random_up_to(longest: Duration) -> Duration {
-    longest.mul_f64((get_random_u64() % 1000) as f64 / 1000.0)
+async fn call<T: DeserializeOwned>(
+    context: &Context,
+    url: &'static str,
+    body: &impl Serialize,
+) -> Result<T, Error> {
+    let response = timeout(TIMEOUT, post(context, url, body)).await.flatten();
+    response.ok_or_else(|| {
+        Error::Unavailable("the hashing component is unreachable or too slow".into())
+    })
+}
+
+/// Returns `None` when there is no usable response. The component has logged the reason then.
+async fn post<T: DeserializeOwned>(
+    context: &Context,
+    url: &'static str,
+    body: &impl Serialize,
+) -> Option<T> {
+    let response = post_json(context, url, body).await.ok()?;
+    if response.status != StatusCode::OK {
+        return None;
+    }
+    let body = response.body(RESPONSE_LIMIT).await.ok()?;
+    serde_json::from_slice(&body).ok()
 }

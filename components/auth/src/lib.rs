@@ -14,8 +14,8 @@ mod export;
 mod handlers;
 mod hashing;
 mod parameters;
-mod password;
 mod rate_limit;
+mod slots;
 mod user;
 
 use thought_diary::component;

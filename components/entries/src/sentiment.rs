@@ -1,10 +1,9 @@
 //! A client of the sentiment component.
 
-use bytes::Bytes;
-use http::{Method, StatusCode, header};
+use http::StatusCode;
 use thought_diary::{
     analysis::{Analysis, AnalyzeRequest, Fallback, ModelUse},
-    http::{Context, SERVER_TIMING, X_REQUEST_ID, X_TRACEPARENT, send},
+    http::{Context, post_json},
     log::Level,
     timeout::timeout,
 };
@@ -59,23 +58,8 @@ pub async fn analyze(
 }
 
 async fn post(context: &Context, body: &AnalyzeRequest) -> Result<Analysis, Failure> {
-    let body = serde_json::to_vec(body).map_err(|_| Failure::Text)?;
-    let mut request = http::Request::builder()
-        .method(Method::POST)
-        .uri(URL)
-        .header(header::CONTENT_TYPE, "application/json")
-        .header(header::CONTENT_LENGTH, body.len())
-        .header(X_REQUEST_ID, context.request_id());
-    if let Some(trace) = context.trace() {
-        request = request.header(X_TRACEPARENT, trace.as_str());
-    }
-    let request = request
-        .body(Bytes::from(body))
-        .map_err(|_| Failure::Unavailable)?;
-    let response = send(request).await.map_err(|_| Failure::Unavailable)?;
-    if let Some(timings) = response.header(&SERVER_TIMING) {
-        context.timings().add_header(&timings);
-    }
+    let response = post_json(context, URL, body).await;
+    let response = response.map_err(|_| Failure::Unavailable)?;
     match response.status {
         StatusCode::OK => {}
         // An invalid setting of the component affects every text.

@@ -179,8 +179,8 @@ async fn check(address: &str, digest: &str) -> Result<()> {
         .as_array()
         .context("the manifest has no layers")?;
     ensure!(
-        layers.len() == 5,
-        "there are {} layers instead of four components and the lock",
+        layers.len() == 6,
+        "there are {} layers instead of five components and the lock",
         layers.len()
     );
     let lock = layers

@@ -1,0 +1,153 @@
+//! Bounds how many passwords are hashed at once, over all instances.
+//!
+//! A hash occupies a thread of the host for some 20 ms, and the host has one thread per core. With a slot for
+//! each core, other requests wait for hashes: during 300 logins at once on two cores, the median of
+//! `GET /diaries` rose from 2 ms to 50 ms with two slots, and to 3.5 ms with one.
+
+use std::time::{Duration, Instant};
+
+use spin_sdk::{redis::RedisResult, time::sleep, wasip3::random::random::get_random_u64};
+use thought_diary::{
+    Error,
+    config::{Secret, parsed},
+    http::Context,
+    log::Level,
+    redis,
+};
+
+/// The Redis keys of the slots in use and of the requests that wait for one: sorted
+/// sets of ids by the time at which they expire.
+const KEYS: [&str; 2] = ["{hashing}:slots", "{hashing}:waiting"];
+
+/// Takes a slot if one is free. Returns 0 if it did, otherwise the number of waiting requests.
+const TAKE: &str = "
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+for _, key in ipairs(KEYS) do
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
+end
+local taken = redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[1])
+local key = taken and KEYS[1] or KEYS[2]
+redis.call('ZADD', key, now + ARGV[2], ARGV[3])
+redis.call('PEXPIRE', key, ARGV[2])
+if taken then
+    redis.call('ZREM', KEYS[2], ARGV[3])
+    return 0
+end
+return redis.call('ZCARD', KEYS[2])
+";
+
+/// Time after which a slot is free again if its instance ended without releasing it. The work in a slot, with the
+/// timeouts of its statement and its hash, takes less.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// Time for which a request waits for a slot.
+const MAX_WAIT: Duration = Duration::from_secs(15);
+
+/// Average time between two attempts of any request to take a slot. It is the
+/// time for which a free slot is not used.
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(3);
+
+/// Longest pause between two attempts of one request.
+const MAX_PAUSE: Duration = Duration::from_millis(1000);
+
+/// Time for Redis to answer.
+const REDIS_TIMEOUT: Duration = Duration::from_millis(1000);
+
+/// The slots for hashing.
+#[derive(Debug)]
+pub struct Slots {
+    /// `password_hash_slots`.
+    count: u32,
+    redis_url: Secret,
+}
+
+impl Slots {
+    /// Reads the setting.
+    ///
+    /// # Errors
+    /// `service_unavailable` when it is invalid.
+    pub async fn load(redis_url: Secret) -> Result<Self, Error> {
+        let count = parsed("password_hash_slots", "a number from 1 to 1000", |value| {
+            value
+                .parse()
+                .ok()
+                .filter(|count| (1..=1000).contains(count))
+        });
+        Ok(Self {
+            count: count.await?,
+            redis_url,
+        })
+    }
+
+    /// Waits for a slot and for `work` in it. While Redis is unreachable, waits for `work` without.
+    ///
+    /// The statement that a hash depends on belongs to `work`: only as many logins as there are slots then use
+    /// Postgres, and guesses that arrive together are counted one after the other.
+    ///
+    /// # Errors
+    /// `service_unavailable` when no slot becomes free in time, and those of `work`.
+    pub async fn run<T>(
+        &self,
+        context: &Context,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let id = format!("{:016x}", get_random_u64());
+        match self.wait_for_slot(&id).await {
+            Ok(true) => {}
+            Ok(false) => {
+                return Err(Error::Unavailable(format!(
+                    "no password could be hashed for {} s, because all {} slots were in use",
+                    MAX_WAIT.as_secs(),
+                    self.count
+                )));
+            }
+            Err(error) => {
+                let cause = error.cause().unwrap_or_default();
+                context.log(
+                    Level::Warn,
+                    &format!("{cause}; a password is hashed anyway"),
+                );
+                return work.await;
+            }
+        }
+        let result = work.await;
+        let [slots_key, _] = KEYS;
+        // If this fails, the slot expires.
+        let _ = self.command("ZREM", &[slots_key, &id]).await;
+        result
+    }
+
+    async fn wait_for_slot(&self, id: &str) -> Result<bool, Error> {
+        let (slots, lease) = (self.count.to_string(), LEASE.as_millis().to_string());
+        let start = Instant::now();
+        let [slots_key, waiting_key] = KEYS;
+        loop {
+            let arguments = [TAKE, "2", slots_key, waiting_key, &slots, &lease, id];
+            let results = self.command("EVAL", &arguments).await?;
+            let waiting = match results.as_slice() {
+                [RedisResult::Int64(0)] => return Ok(true),
+                [RedisResult::Int64(waiting)] => u32::try_from(*waiting).unwrap_or(u32::MAX),
+                _ => {
+                    return Err(Error::Internal(
+                        "the script of the slots returned an unexpected shape".into(),
+                    ));
+                }
+            };
+            if start.elapsed() >= MAX_WAIT {
+                return Ok(false);
+            }
+            let pause = ATTEMPT_INTERVAL.saturating_mul(waiting).min(MAX_PAUSE);
+            sleep(random_up_to(2 * pause)).await;
+        }
+    }
+
+    async fn command(&self, command: &str, arguments: &[&str]) -> Result<Vec<RedisResult>, Error> {
+        redis::execute_within(REDIS_TIMEOUT, &self.redis_url, command, arguments).await
+    }
+}
+
+/// Returns a random duration up to `longest`, so that requests that arrived together do not try again together.
+fn random_up_to(longest: Duration) -> Duration {
+    longest.mul_f64((get_random_u64() % 1000) as f64 / 1000.0)
+}
