@@ -21,6 +21,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 
 #[apply(e2e_test!)]
 async fn require_the_token_of_the_sweep(env: &TestEnv) {
+    env.without_proxy();
     let user = env.user().await;
     let request = || user.request(Method::GET, "/internal/metrics");
     let response = request().without("authorization").send().await;
