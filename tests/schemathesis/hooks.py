@@ -23,6 +23,12 @@ ENDS_SESSION = {
     ("PUT", "/auth/password"),
 }
 
+# Calls that need the password once more, and its field.
+CONFIRMED_BY = {
+    ("DELETE", "/auth/me"): "password",
+    ("PUT", "/auth/password"): "current_password",
+}
+
 
 def log_in():
     """Registers an account, stores an entry, and returns the tokens of a login."""
@@ -54,6 +60,16 @@ class Session:
 def after_call(context, case, response):
     if (case.method.upper(), case.operation.path) in ENDS_SESSION:
         Session.tokens = None
+
+
+@schemathesis.hook
+def map_body(context, body):
+    """Puts the right password into half of the confirmations, which no generated one would be."""
+    field = CONFIRMED_BY.get((context.operation.method.upper(), context.operation.path))
+    guess = body.get(field) if field and isinstance(body, dict) else None
+    if isinstance(guess, str) and len(guess) % 2 == 1:
+        return {**body, field: PASSWORD}
+    return body
 
 
 @schemathesis.hook

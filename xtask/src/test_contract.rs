@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Kind::Embedded)]
     runtime: Kind,
     /// The number of generated requests per operation, beside those for each edge of the document
-    #[arg(long, default_value_t = 100, value_name = "NUMBER")]
+    #[arg(long, default_value_t = 150, value_name = "NUMBER")]
     cases: u32,
 }
 

@@ -97,7 +97,7 @@ impl Slots {
             Ok(true) => {}
             Ok(false) => {
                 return Err(Error::Unavailable(format!(
-                    "no password could be hashed for {} s, because all {} slots were in use",
+                    "no password could be hashed for {} s, because password_hash_slots is {} and all were in use",
                     MAX_WAIT.as_secs(),
                     self.count
                 )));
