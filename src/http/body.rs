@@ -10,7 +10,7 @@ use spin_sdk::{
         http::types::{ErrorCode, Trailers},
         spawn, wit_future, wit_stream,
     },
-    wit_bindgen::{FutureReader, StreamReader, StreamResult, yield_async},
+    wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter, yield_async},
 };
 
 use super::context::{BodyStream, Context};
@@ -19,7 +19,10 @@ use crate::{log::Level, timeout::timeout};
 /// Bytes read at once. The buffer grows with the bytes that arrive, not with the declared length.
 const CHUNK: usize = 16 * 1024;
 
-/// Time for the client to take a piece of a [`BodyStream`], or to send one of [`Lines`]. The host sets no limit.
+/// Bytes that a client must take in one [`PIECE_TIMEOUT`].
+const PIECE: usize = 256 * 1024;
+
+/// Time for the client to take a piece of a body, or to send one of [`Lines`]. The host sets no limit.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The reason why a body could not be read.
@@ -134,7 +137,9 @@ pub(super) async fn body_stream(body: Bytes) -> HostBody {
     }
     let (mut writer, contents) = wit_stream::new();
     let mut sending = Box::pin(async move {
-        writer.write_all(body.into()).await;
+        if write(&mut writer, body).await.is_none() {
+            return;
+        }
         drop(writer);
         // Fails only if the host has dropped the body.
         let _ = end.write(Ok(None)).await;
@@ -145,6 +150,21 @@ pub(super) async fn body_stream(body: Bytes) -> HostBody {
     yield_async().await;
     yield_async().await;
     (Some(contents), trailers)
+}
+
+/// Writes a whole body. Returns `None` when the host has dropped it, or when the client does not take it in time: a
+/// client that never reads must not keep a large body in memory forever. A timeout of a small one would cost more than
+/// its memory.
+async fn write(writer: &mut StreamWriter<u8>, mut body: Bytes) -> Option<()> {
+    while body.len() > PIECE {
+        let piece = body.split_to(PIECE).into();
+        let rest = timeout(PIECE_TIMEOUT, writer.write_all(piece)).await?;
+        if !rest.is_empty() {
+            return None;
+        }
+    }
+    let rest = writer.write_all(body.into()).await;
+    rest.is_empty().then_some(())
 }
 
 /// Returns a body that is produced while it is sent. The next piece is produced

@@ -4,7 +4,10 @@
 //! each core, other requests wait for hashes: during 300 logins at once on two cores, the median of
 //! `GET /diaries` rose from 2 ms to 50 ms with two slots, and to 3.5 ms with one.
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use spin_sdk::{redis::RedisResult, time::sleep, wasip3::random::random::get_random_u64};
 use thought_diary::{
@@ -39,9 +42,10 @@ return redis.call('ZCARD', KEYS[2])
 
 /// Time after which a slot is free again if its instance ended without releasing it. The work in a slot, with the
 /// timeouts of its statement and its hash, takes less.
-const LEASE: Duration = Duration::from_secs(10);
+const LEASE: Duration = Duration::from_secs(13);
 
-/// Time for which a request waits for a slot.
+/// Time for which a request waits for a slot. It is longer than [`LEASE`], so that a slot that is not released costs
+/// time and no login.
 const MAX_WAIT: Duration = Duration::from_secs(15);
 
 /// Average time between two attempts of any request to take a slot. It is the
@@ -50,6 +54,9 @@ const ATTEMPT_INTERVAL: Duration = Duration::from_millis(3);
 
 /// Longest pause between two attempts of one request.
 const MAX_PAUSE: Duration = Duration::from_millis(1000);
+
+/// Longest pause between two attempts of one request to take the slot of its instance.
+const OWN_SLOT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Time for Redis to answer.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(1000);
@@ -80,7 +87,7 @@ impl Slots {
         })
     }
 
-    /// Waits for a slot and for `work` in it. While Redis is unreachable, waits for `work` without.
+    /// Waits for a slot and for `work` in it. While Redis is unreachable, each instance has one slot of its own.
     ///
     /// The statement that a hash depends on belongs to `work`: only as many logins as there are slots then use
     /// Postgres, and guesses that arrive together are counted one after the other.
@@ -93,23 +100,20 @@ impl Slots {
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let id = format!("{:016x}", get_random_u64());
-        match self.wait_for_slot(&id).await {
-            Ok(true) => {}
-            Ok(false) => {
-                return Err(Error::Unavailable(format!(
-                    "no password could be hashed for {} s, because all {} slots were in use",
-                    MAX_WAIT.as_secs(),
-                    self.count
-                )));
-            }
+        let is_taken = match self.wait_for_slot(&id).await {
+            Ok(is_taken) => is_taken,
             Err(error) => {
                 let cause = error.cause().unwrap_or_default();
                 context.log(
                     Level::Warn,
                     &format!("{cause}; a password is hashed anyway"),
                 );
+                let _slot = OwnSlot::wait().await.ok_or_else(|| self.all_in_use())?;
                 return work.await;
             }
+        };
+        if !is_taken {
+            return Err(self.all_in_use());
         }
         let result = work.await;
         let [slots_key, _] = KEYS;
@@ -142,8 +146,43 @@ impl Slots {
         }
     }
 
+    fn all_in_use(&self) -> Error {
+        Error::Unavailable(format!(
+            "no password could be hashed for {} s, because password_hash_slots is {} and all were in use",
+            MAX_WAIT.as_secs(),
+            self.count
+        ))
+    }
+
     async fn command(&self, command: &str, arguments: &[&str]) -> Result<Vec<RedisResult>, Error> {
         redis::execute_within(REDIS_TIMEOUT, &self.redis_url, command, arguments).await
+    }
+}
+
+/// The slot of this instance, for the time when Redis is unreachable. Dropping it makes it free.
+struct OwnSlot;
+
+thread_local! {
+    static IS_OWN_SLOT_TAKEN: Cell<bool> = const { Cell::new(false) };
+}
+
+impl OwnSlot {
+    /// Waits for the slot. Returns `None` when it does not become free in time.
+    async fn wait() -> Option<Self> {
+        let start = Instant::now();
+        while IS_OWN_SLOT_TAKEN.replace(true) {
+            if start.elapsed() >= MAX_WAIT {
+                return None;
+            }
+            sleep(random_up_to(OWN_SLOT_PAUSE)).await;
+        }
+        Some(Self)
+    }
+}
+
+impl Drop for OwnSlot {
+    fn drop(&mut self) {
+        IS_OWN_SLOT_TAKEN.set(false);
     }
 }
 
