@@ -19,10 +19,10 @@ use crate::{log::Level, timeout::timeout};
 /// Bytes read at once. The buffer grows with the bytes that arrive, not with the declared length.
 const CHUNK: usize = 16 * 1024;
 
-/// Bytes that a client must take in one [`PIECE_TIMEOUT`].
+/// Bytes that the reader of a body must take in one [`PIECE_TIMEOUT`].
 const PIECE: usize = 256 * 1024;
 
-/// Time for the client to take a piece of a body, or to send one of [`Lines`]. The host sets no limit.
+/// Timeout of writing one [`PIECE`], and of one read of [`Lines`]. The host sets none.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The reason why a body could not be read.
@@ -137,7 +137,10 @@ pub(super) async fn body_stream(body: Bytes) -> HostBody {
     }
     let (mut writer, contents) = wit_stream::new();
     let mut sending = Box::pin(async move {
-        if write(&mut writer, body).await.is_none() {
+        if body.len() <= PIECE {
+            // Without a timeout, because a timer costs more than keeping so little in memory.
+            writer.write_all(body.into()).await;
+        } else if write_in_pieces(&mut writer, body).await.is_none() {
             return;
         }
         drop(writer);
@@ -152,19 +155,17 @@ pub(super) async fn body_stream(body: Bytes) -> HostBody {
     (Some(contents), trailers)
 }
 
-/// Writes a whole body. Returns `None` when the host has dropped it, or when the client does not take it in time: a
-/// client that never reads must not keep a large body in memory forever. A timeout of a small one would cost more than
-/// its memory.
-async fn write(writer: &mut StreamWriter<u8>, mut body: Bytes) -> Option<()> {
-    while body.len() > PIECE {
-        let piece = body.split_to(PIECE).into();
+/// Writes bytes in pieces. Returns `None` when the reader is gone, or does not take a piece in time: a client that
+/// never reads must not keep a large body in memory forever.
+async fn write_in_pieces(writer: &mut StreamWriter<u8>, mut bytes: Bytes) -> Option<()> {
+    while !bytes.is_empty() {
+        let piece = bytes.split_to(bytes.len().min(PIECE)).into();
         let rest = timeout(PIECE_TIMEOUT, writer.write_all(piece)).await?;
         if !rest.is_empty() {
             return None;
         }
     }
-    let rest = writer.write_all(body.into()).await;
-    rest.is_empty().then_some(())
+    Some(())
 }
 
 /// Returns a body that is produced while it is sent. The next piece is produced
@@ -184,8 +185,7 @@ pub(super) fn streamed_body(mut pieces: BodyStream, context: Context) -> HostBod
                     return;
                 }
             };
-            let rest = timeout(PIECE_TIMEOUT, writer.write_all(piece.into())).await;
-            if rest.is_none_or(|rest| !rest.is_empty()) {
+            if write_in_pieces(&mut writer, piece).await.is_none() {
                 return;
             }
         }

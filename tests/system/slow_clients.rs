@@ -14,7 +14,7 @@ use crate::support::registry::e2e_test;
 /// More than the service waits for a client to take the next piece.
 const PAUSE: Duration = Duration::from_secs(35);
 
-/// More than the buffers of a connection hold on both sides.
+/// Less than the whole response, and more than the buffers of a connection hold on both sides.
 const LARGE: usize = 12 * 1024 * 1024;
 
 #[apply(e2e_test!)]

@@ -15,7 +15,8 @@ use thought_diary::{
 const HASH_URL: &str = "http://hashing.spin.internal/hash";
 const VERIFY_URL: &str = "http://hashing.spin.internal/verify";
 
-/// Time for a response. Without Redis there are no slots, and the hashes of many logins share the cores.
+/// Timeout of a response. While Redis is unreachable, each instance hashes one password at a time, and these hashes
+/// share the cores.
 const TIMEOUT: Duration = Duration::from_secs(7);
 
 /// Maximum length of a response, in bytes. A hash has about 97 characters.
@@ -60,7 +61,7 @@ async fn call<T: DeserializeOwned>(
     })
 }
 
-/// Returns `None` when there is no usable response. The component has logged the reason then.
+/// Returns `None` when there is no usable response. If the component has failed, it has logged the reason.
 async fn post<T: DeserializeOwned>(
     context: &Context,
     url: &'static str,

@@ -23,8 +23,8 @@ const BATCH_BYTES: usize = 512 * 1024;
 /// Maximum length of a line, in bytes. Every exported entry is shorter, with its marks and escapes.
 const LINE_LIMIT: usize = 256 * 1024;
 
-/// Maximum length of a text as a JSON string, in bytes: that of a body of `POST /diaries`. White space around a text
-/// counts here only.
+/// Maximum length of a text as a JSON string, in bytes: the limit of a body of `POST /diaries`. White space around a
+/// text counts here, and not for its number of characters.
 const CONTENT_LIMIT: usize = 64 * 1024;
 
 /// The response of an import.
@@ -133,7 +133,7 @@ pub async fn import(
         batch.extend(parse(&line).map_err(|reason| invalid(records, reason))?);
         if batch.len() >= BATCH || bytes >= BATCH_BYTES {
             store(config, &session, limit, &mut batch, &mut result).await?;
-            // The first batch has counted.
+            // Only the first batch counts.
             limit = WriteLimit::new(None, &context);
             bytes = 0;
         }

@@ -1,4 +1,4 @@
-//! Many logins at once: what they cost, and what everybody else notices.
+//! A rush of logins: their memory, and the latency of other requests.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use super::{memory, subjects::Subjects, users};
 
 /// Logins that arrive at once.
 pub const LOGINS: usize = 300;
-/// Time in which they are answered: a login waits for at most 15 s.
+/// Time of the load. A login waits for some 15 s at most.
 const LENGTH: Duration = Duration::from_secs(17);
 
-/// What was measured.
+/// The measurements.
 pub struct Rush {
     /// The load before the logins.
     pub before: Measurement,
     /// The same load while they are answered.
     pub during: Measurement,
-    /// Logins that succeeded. The others got 503.
+    /// Logins that succeeded.
     pub succeeded: usize,
 }
 

@@ -213,7 +213,7 @@ fn every_named_test_exists() {
     let mut found = Vec::new();
     let mut count = 0;
     for (path, text) in documents() {
-        for (line, file, function) in tests::named(&text) {
+        for (line, file, function) in tests::named_tests(&text) {
             count += 1;
             // The end-to-end tests are named relative to their folder.
             let source = [root().join("tests").join(&file), root().join(&file)]

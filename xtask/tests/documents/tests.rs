@@ -3,16 +3,15 @@
 use crate::markdown::code_spans;
 
 /// Returns the tests that a text names as file and function, with the numbers of their lines.
-pub fn named(text: &str) -> Vec<(usize, String, String)> {
+pub fn named_tests(text: &str) -> Vec<(usize, String, String)> {
     let mut found: Vec<(usize, String, String)> = Vec::new();
     for (line, span) in code_spans(text) {
         let Some((file, function)) = span.split_once("::") else {
             continue;
         };
         let is_name = |name: &str| {
-            let is_letter = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
-            name.chars()
-                .all(|letter| is_letter(letter) || letter == '_')
+            let is_allowed = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
+            !name.is_empty() && name.bytes().all(is_allowed)
         };
         let file = match (file, found.last()) {
             ("", Some((_, file, _))) => file.clone(),
@@ -29,7 +28,7 @@ pub fn named(text: &str) -> Vec<(usize, String, String)> {
 #[test]
 fn finds_tests_with_and_without_their_file() {
     let text = "a `b/c.rs::one_1`, `::two`\n`Vec::new` `d.rs::three()` `::four`";
-    let found = named(text);
+    let found = named_tests(text);
     let found: Vec<_> = found
         .iter()
         .map(|(line, file, function)| (*line, &**file, &**function))
