@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 mod commands;
 mod markdown;
+mod messages;
 mod names;
 
 /// A text that people read, by its path relative to the root.
