@@ -5,7 +5,24 @@ use crate::files;
 const RUNBOOK: &str = "docs/troubleshooting.md";
 
 /// Messages of other programs, as these printed them.
-const OF_OTHERS: [(&str, &str); 1] = [("no provider resolved required variable", "Spin")];
+const OF_OTHERS: [(&str, &str); 16] = [
+    ("no provider resolved required variable(s): [", "Spin"),
+    ("127.0.0.1:3000 is already in use.", "Spin"),
+    ("failed to create cache directory: /", "Spin"),
+    ("Address already in use (os error 98)", "Linux"),
+    ("FATAL:  too many connections for role", "Postgres"),
+    ("FATAL:  sorry, too many clients already", "Postgres"),
+    ("Could not connect to Redis at 127.0.0.1:6379", "redis-cli"),
+    ("Error: Connection reset by peer", "redis-cli"),
+    ("SSL_connect failed: certificate verify failed", "redis-cli"),
+    ("NOAUTH Authentication required.", "Redis"),
+    ("WRONGPASS invalid username-password pair", "Redis"),
+    ("READONLY You can't write against", "Redis"),
+    ("OOM command not allowed when used memory", "Redis"),
+    ("unsupported startup parameter in options", "PgBouncer"),
+    ("Verification error: self-signed certificate", "OpenSSL"),
+    ("verify error:num=62:hostname mismatch", "OpenSSL"),
+];
 
 /// Returns the texts in double quotes, with the numbers of their lines. Double quotes in code spans are code.
 fn quotes(text: &str) -> Vec<(usize, String)> {
