@@ -9,6 +9,7 @@ use serde_json::Value;
 
 mod cycles;
 mod monitoring;
+mod promql;
 mod sql;
 
 /// Lines of a file at most.
