@@ -1,7 +1,8 @@
 //! The messages between the `auth` and `hashing` components.
 //!
 //! `auth` posts a [`HashRequest`] to `http://hashing.spin.internal/hash` and receives a [`Hashed`], or a
-//! [`VerifyRequest`] to `/verify` and receives a [`Verification`]. Those with a password have no `Debug`.
+//! [`VerifyRequest`] to `/verify` and receives a [`Verification`]. Requests contain a password, and therefore do not implement
+//! `Debug`.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +25,7 @@ pub struct Hashed {
 pub struct VerifyRequest {
     /// The password.
     pub password: String,
-    /// The hash of the account. `None` without an account: the answer then takes as long as with one.
+    /// The hash of the account. `None` without an account, and while it is delayed: the response takes as long as with one.
     pub stored: Option<String>,
     /// The bcrypt hash of any account, which a wrong password is compared with so that it takes the same time for
     /// every account. `None` if no account has one.

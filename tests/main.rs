@@ -117,6 +117,7 @@ mod system {
     mod routing;
     mod sentry;
     mod settings;
+    mod slow_clients;
     mod tls;
 }
 

@@ -10,7 +10,7 @@ use spin_sdk::{
         http::types::{ErrorCode, Trailers},
         spawn, wit_future, wit_stream,
     },
-    wit_bindgen::{FutureReader, StreamReader, StreamResult, yield_async},
+    wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter, yield_async},
 };
 
 use super::context::{BodyStream, Context};
@@ -19,7 +19,10 @@ use crate::{log::Level, timeout::timeout};
 /// Bytes read at once. The buffer grows with the bytes that arrive, not with the declared length.
 const CHUNK: usize = 16 * 1024;
 
-/// Time for the client to take a piece of a [`BodyStream`], or to send one of [`Lines`]. The host sets no limit.
+/// Bytes that the reader of a body must take in one [`PIECE_TIMEOUT`].
+const PIECE: usize = 256 * 1024;
+
+/// Timeout of writing one [`PIECE`], and of one read of [`Lines`]. The host sets none.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The reason why a body could not be read.
@@ -134,7 +137,12 @@ pub(super) async fn body_stream(body: Bytes) -> HostBody {
     }
     let (mut writer, contents) = wit_stream::new();
     let mut sending = Box::pin(async move {
-        writer.write_all(body.into()).await;
+        if body.len() <= PIECE {
+            // Without a timeout, because a timer costs more than keeping so little in memory.
+            writer.write_all(body.into()).await;
+        } else if write_in_pieces(&mut writer, body).await.is_none() {
+            return;
+        }
         drop(writer);
         // Fails only if the host has dropped the body.
         let _ = end.write(Ok(None)).await;
@@ -145,6 +153,19 @@ pub(super) async fn body_stream(body: Bytes) -> HostBody {
     yield_async().await;
     yield_async().await;
     (Some(contents), trailers)
+}
+
+/// Writes bytes in pieces. Returns `None` when the reader is gone, or does not take a piece in time: a client that
+/// never reads must not keep a large body in memory forever.
+async fn write_in_pieces(writer: &mut StreamWriter<u8>, mut bytes: Bytes) -> Option<()> {
+    while !bytes.is_empty() {
+        let piece = bytes.split_to(bytes.len().min(PIECE)).into();
+        let rest = timeout(PIECE_TIMEOUT, writer.write_all(piece)).await?;
+        if !rest.is_empty() {
+            return None;
+        }
+    }
+    Some(())
 }
 
 /// Returns a body that is produced while it is sent. The next piece is produced
@@ -164,8 +185,7 @@ pub(super) fn streamed_body(mut pieces: BodyStream, context: Context) -> HostBod
                     return;
                 }
             };
-            let rest = timeout(PIECE_TIMEOUT, writer.write_all(piece.into())).await;
-            if rest.is_none_or(|rest| !rest.is_empty()) {
+            if write_in_pieces(&mut writer, piece).await.is_none() {
                 return;
             }
         }

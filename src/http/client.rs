@@ -39,9 +39,9 @@ pub async fn send(request: http::Request<Bytes>) -> Result<IncomingResponse, Err
     Ok(IncomingResponse { status, raw })
 }
 
-/// Posts JSON to another component, under the id and the trace of the request.
+/// Posts JSON to another component, with the id and the trace of the current request as headers.
 ///
-/// The time that the component spent in other servers is added to that of the request.
+/// Adds the `Server-Timing` of the response to the timings of the current request.
 ///
 /// # Errors
 /// The host's reason when there is no response.

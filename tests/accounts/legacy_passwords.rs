@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use macro_rules_attribute::apply;
 
 use crate::support::client::{Client, PASSWORD};
@@ -43,6 +44,16 @@ async fn time_of_refused_login(client: &Client, email: &str, password: &str) -> 
     let response = client.try_log_in(email, password).await;
     response.expect_error(401, "invalid_credentials");
     start.elapsed()
+}
+
+/// The first of them replaces the hash that the others have read.
+#[apply(e2e_test!)]
+async fn allow_first_logins_at_the_same_time(env: &TestEnv) {
+    let instance = env.start_instance(&[("password_hash_slots", "4")]).await;
+    let email = legacy_user(&instance, BCRYPT_HASH).await;
+    let client = instance.anonymous();
+    // Each asserts its success.
+    join_all((0..4).map(|_| client.log_in(&email, PASSWORD))).await;
 }
 
 #[apply(e2e_test!)]

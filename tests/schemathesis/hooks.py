@@ -14,13 +14,19 @@ URL = os.environ["CONTRACT_URL"]
 OPERATOR_TOKEN = os.environ["CONTRACT_OPERATOR_TOKEN"]
 PASSWORD = "Contract-Test-4711!"
 
-# Calls that may end the session, so that the next request needs another.
+# Calls that may end the session. Each gets a session of its own, because other calls run at the same time.
 ENDS_SESSION = {
     ("POST", "/auth/logout"),
     ("POST", "/auth/logout-all"),
     ("DELETE", "/auth/sessions/{id}"),
     ("DELETE", "/auth/me"),
     ("PUT", "/auth/password"),
+}
+
+# Calls that need the password once more, and its field.
+CONFIRMED_BY = {
+    ("DELETE", "/auth/me"): "password",
+    ("PUT", "/auth/password"): "current_password",
 }
 
 
@@ -42,6 +48,8 @@ class Session:
     def get(self, case, context):
         if case.operation.path.startswith("/internal/"):
             return OPERATOR_TOKEN
+        if (case.operation.method.upper(), case.operation.path) in ENDS_SESSION:
+            return log_in()["access_token"]
         Session.tokens = Session.tokens or log_in()
         kind = "refresh_token" if case.operation.path == "/auth/refresh" else "access_token"
         return Session.tokens[kind]
@@ -51,9 +59,13 @@ class Session:
 
 
 @schemathesis.hook
-def after_call(context, case, response):
-    if (case.method.upper(), case.operation.path) in ENDS_SESSION:
-        Session.tokens = None
+def map_body(context, body):
+    """Puts the right password into half of the confirmations, which no generated one would be."""
+    field = CONFIRMED_BY.get((context.operation.method.upper(), context.operation.path))
+    guess = body.get(field) if field and isinstance(body, dict) else None
+    if isinstance(guess, str) and len(guess) % 2 == 1:
+        return {**body, field: PASSWORD}
+    return body
 
 
 @schemathesis.hook

@@ -16,6 +16,7 @@ use crate::{build, document};
 mod machine;
 mod memory;
 mod report;
+mod rush;
 mod sizes;
 mod subjects;
 mod users;
@@ -31,6 +32,8 @@ const MANY: u32 = 1000;
 /// Characters of a very short and of the longest possible entry.
 const SHORTEST: usize = 12;
 const LONGEST: usize = 5_000;
+/// Connections that read during a rush of logins: few, so that the logins find some of the cores free.
+const READERS: u32 = 4;
 /// Each measurement runs twice, in turn with those it is compared with, so that other work on the
 /// machine affects all of them; the better of the two counts.
 const ROUNDS: u32 = 2;
@@ -39,7 +42,7 @@ const ROUNDS: u32 = 2;
 ///
 /// Starts a temporary Postgres, Redis and model server, the service, and a
 /// component that does nothing but one host call; the load comes from wrk. Takes
-/// about three minutes and needs an otherwise idle machine.
+/// about four minutes and needs an otherwise idle machine.
 ///
 /// Examples:
 ///   cargo xtask bench
@@ -97,6 +100,7 @@ async fn measure(arguments: &Args) -> Result<Report> {
     bench.many_connections(&subjects).await?;
     bench.long_history(&subjects).await?;
     bench.word_list(kind, &subjects).await?;
+    bench.rush(kind, &subjects).await?;
     subjects.stop().await;
     Ok(bench.report)
 }
@@ -248,7 +252,7 @@ impl Bench {
 
     /// The time that the lexicon takes for the longest entry, with that to store it.
     async fn word_list(&mut self, kind: Kind, subjects: &Subjects) -> Result<()> {
-        let service = subjects.start_without_model(kind).await?;
+        let service = subjects.start_again(kind, &[]).await?;
         let loads = [SHORTEST, LONGEST].map(|length| {
             let name = format!("create without a model, {length} characters");
             let call = users::create_of_length(&subjects.users.small, length);
@@ -265,6 +269,52 @@ impl Bench {
             bound: Bound::AtMost(2.0),
             errors: long.errors + short.errors,
         });
+        Ok(())
+    }
+
+    /// Many logins at once, with the usual bound on hashes.
+    async fn rush(&mut self, kind: Kind, subjects: &Subjects) -> Result<()> {
+        let step = self.progress.step("Measuring many logins at once");
+        step.announce();
+        let slots = [("password_hash_slots", "1")];
+        let service = subjects.start_again(kind, &slots).await?;
+        let list = load(
+            "",
+            &service,
+            READERS,
+            vec![users::list(&subjects.users.small)],
+        );
+        let rush = rush::measure(&self.generator, &list, subjects, self.duration).await;
+        service.stop().await;
+        let rush = rush?;
+        step.done();
+        let name = format!("list, during {} logins", rush::LOGINS);
+        self.report.row("list, once more", READERS, &rush.before);
+        self.report.row(&name, READERS, &rush.during);
+        for (what, value, bound) in [
+            (
+                "p99 of the list, of its own without the logins",
+                rush.during.p99 / rush.before.p99,
+                Bound::AtMost(3.0),
+            ),
+            (
+                "MiB of the runtime",
+                rush.during.memory as f64 / 1024.0,
+                Bound::AtMost(512.0),
+            ),
+            (
+                "part of the logins that succeeded",
+                rush.succeeded as f64 / rush::LOGINS as f64,
+                Bound::AtLeast(0.5),
+            ),
+        ] {
+            self.report.goal(Goal {
+                what: format!("during {} logins: {what}", rush::LOGINS),
+                value,
+                bound,
+                errors: rush.during.errors,
+            });
+        }
         Ok(())
     }
 

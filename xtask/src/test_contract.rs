@@ -20,7 +20,7 @@ const OPERATOR_TOKEN: &str = "operator-token-of-the-contract-test";
 ///
 /// Examples:
 ///   cargo xtask test contract
-///   cargo xtask test contract --cases 1000 --runtime spin
+///   cargo xtask test contract --cases 1000 --seed 2 --runtime spin
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -28,8 +28,11 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Kind::Embedded)]
     runtime: Kind,
     /// The number of generated requests per operation, beside those for each edge of the document
-    #[arg(long, default_value_t = 100, value_name = "NUMBER")]
+    #[arg(long, default_value_t = 150, value_name = "NUMBER")]
     cases: u32,
+    /// Another number generates other requests
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    seed: u64,
 }
 
 pub async fn run(arguments: &Args) -> Result<()> {
@@ -51,6 +54,7 @@ pub async fn run(arguments: &Args) -> Result<()> {
         .arg(format!("{}/openapi.json", service.url()))
         .args(["--checks", "all", "--continue-on-failure", "--workers", "4"])
         .args(["--max-examples", &arguments.cases.to_string()])
+        .args(["--seed", &arguments.seed.to_string()])
         .env("SCHEMATHESIS_HOOKS", "hooks")
         .env("PYTHONPATH", &folder)
         .env("PYTHONDONTWRITEBYTECODE", "1")

@@ -1,4 +1,5 @@
-//! The SQL of `users`, `sessions` and what limits logins. Every change writes its row of `audit_log` in the same statement.
+//! The SQL of accounts, sessions and the limits of logins. What a user or an operator does to an account or a session
+//! writes its row of `audit_log` in the same statement.
 
 use credentials::Email;
 use serde_json::value::RawValue;
@@ -51,7 +52,7 @@ pub async fn create_user(
     decode_user(&row.ok_or(Error::UserExists)?)
 }
 
-/// A login that is being attempted. It exists for emails without an account too.
+/// A login attempt. Its email need not have an account.
 pub struct Attempt {
     /// Digest of the email, under which wrong passwords are counted.
     pub account: String,
@@ -59,17 +60,17 @@ pub struct Attempt {
     pub network: String,
 }
 
-/// The data that the verification of a login needs.
+/// The result of [`find_user`].
 pub struct Found {
     /// The account and its password hash.
     pub account: Option<(User, String)>,
-    /// True while a right password is answered like a wrong one.
+    /// True while failed logins delay the account: a right password is rejected, too.
     pub is_delayed: bool,
     /// The bcrypt hash of some account, if there are any left.
     pub any_bcrypt_hash: Option<String>,
 }
 
-/// Returns the account of an email.
+/// Returns the account of an email, and what the verification of its password depends on.
 ///
 /// # Errors
 /// Those of [`Database::row`].
@@ -162,7 +163,7 @@ pub async fn count_attempts(
 /// `new_hash` replaces the verified hash.
 ///
 /// # Errors
-/// `invalid_credentials` when the account has another hash by now, is delayed, disabled or deleted.
+/// `invalid_credentials` when the hash was changed in the meantime, or the account is delayed, disabled or deleted.
 pub async fn create_session(
     database: &Database,
     user_id: i32,
@@ -327,7 +328,7 @@ pub async fn end_all_sessions(database: &Database, session: &Session) -> Result<
 /// Replaces the password of the session's user and ends the user's other sessions.
 ///
 /// # Errors
-/// `token_revoked`; `invalid_credentials` when the account has another hash by now, or is delayed.
+/// `token_revoked`; `invalid_credentials` when the hash was changed in the meantime, or the account is delayed.
 pub async fn change_password(
     database: &Database,
     session: &Session,

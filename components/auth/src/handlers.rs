@@ -1,5 +1,6 @@
 //! The handlers of `/auth`, in the order of the API document.
 
+use credentials::Email;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -105,10 +106,7 @@ pub async fn login(
     result
 }
 
-/// Verifies the credentials and creates a session.
-///
-/// Every failure costs one verification and two statements, so that neither the
-/// answer nor its time shows why it failed.
+/// Checks the limits and the body, waits for a slot, and logs in.
 async fn log_in(
     context: Context,
     config: &'static Config,
@@ -122,31 +120,8 @@ async fn log_in(
         account: config.keys.digest("login", email.as_str()),
         network: config.keys.digest("network", &rate_limit::network(client)),
     };
-    let verify = async {
-        let found = db::find_user(&config.database, &email, &attempt).await?;
-        let (user, hash) = found.account.unzip();
-        // During a delay the right password, too, is compared as if there were no account: a right
-        // one of an argon2id hash skips bcrypt, and would show itself by the time that it takes.
-        let stored = hash.as_deref().filter(|_| !found.is_delayed);
-        let any_bcrypt_hash = found.any_bcrypt_hash.as_deref();
-        let verification = hashing::verify(&context, &password, stored, any_bcrypt_hash).await?;
-        Ok((user, hash, verification))
-    };
-    let (user, hash, verification) = config.slots.run(&context, verify).await?;
-    let user_id = user.as_ref().map(|user| user.id);
-    let (Some(user), Some(hash), true) = (user, hash, verification.is_valid) else {
-        db::record_failed_login(&config.database, &attempt, user_id).await?;
-        return Err(Error::InvalidCredentials);
-    };
-    let session = db::create_session(
-        &config.database,
-        user.id,
-        &attempt,
-        user_agent,
-        hash,
-        verification.new_hash,
-    )
-    .await?;
+    let created = create_session(&context, config, &email, &password, &attempt, user_agent);
+    let (user, session) = config.slots.run(&context, created).await?;
     context.set_user_id(user.id);
     Ok(json(
         StatusCode::OK,
@@ -157,6 +132,49 @@ async fn log_in(
             user,
         },
     ))
+}
+
+/// Verifies the credentials and creates a session.
+///
+/// A wrong password costs one verification and two statements, so that neither the answer
+/// nor its time shows whether there is an account.
+async fn create_session(
+    context: &Context,
+    config: &Config,
+    email: &Email,
+    password: &Secret,
+    attempt: &Attempt,
+    user_agent: Option<String>,
+) -> Result<(User, Session), Error> {
+    let mut is_first_try = true;
+    loop {
+        let found = db::find_user(&config.database, email, attempt).await?;
+        let (user, hash) = found.account.unzip();
+        // While the account is delayed, the password is verified as if there were none: a right password of an
+        // argon2id hash skips bcrypt, and its response would come sooner.
+        let stored = hash.as_deref().filter(|_| !found.is_delayed);
+        let any_bcrypt_hash = found.any_bcrypt_hash.as_deref();
+        let verification = hashing::verify(context, password, stored, any_bcrypt_hash).await?;
+        let user_id = user.as_ref().map(|user| user.id);
+        let (Some(user), Some(hash), true) = (user, hash, verification.is_valid) else {
+            db::record_failed_login(&config.database, attempt, user_id).await?;
+            return Err(Error::InvalidCredentials);
+        };
+        let is_outdated = verification.new_hash.is_some();
+        let session = db::create_session(
+            &config.database,
+            user.id,
+            attempt,
+            user_agent.clone(),
+            hash,
+            verification.new_hash,
+        );
+        match session.await {
+            // Another login of the user may have replaced the outdated hash. The second try reads the new one.
+            Err(Error::InvalidCredentials) if is_outdated && is_first_try => is_first_try = false,
+            session => return Ok((user, session?)),
+        }
+    }
 }
 
 /// `POST /auth/refresh`
@@ -208,9 +226,12 @@ pub async fn change_password(
 ) -> Result<Response, Error> {
     config.limits.check_confirmation(client, &context).await?;
     let (current, new) = body.json::<PasswordChange>().await?.validate()?;
-    let (account, hash) = confirm(&context, config, &session, &current).await?;
-    let new_hash = hashing::hash(&context, new.expose());
-    let new_hash = config.slots.run(&context, new_hash).await?;
+    let hashes = async {
+        let (account, hash) = confirm(&context, config, &session, &current).await?;
+        let new_hash = hashing::hash(&context, new.expose()).await?;
+        Ok((account, hash, new_hash))
+    };
+    let (account, hash, new_hash) = config.slots.run(&context, hashes).await?;
     db::change_password(&config.database, &session, &account, hash, new_hash).await?;
     let message = "Password changed.";
     Ok(json(StatusCode::OK, &Message { message }))
@@ -232,7 +253,8 @@ pub async fn delete_account(
 ) -> Result<Response, Error> {
     config.limits.check_confirmation(client, &context).await?;
     let password = body.json::<Confirmation>().await?.validate()?;
-    let (account, hash) = confirm(&context, config, &session, &password).await?;
+    let confirmed = confirm(&context, config, &session, &password);
+    let (account, hash) = config.slots.run(&context, confirmed).await?;
     db::delete_account(&config.database, &session, &account, hash).await?;
     Ok(no_content())
 }
@@ -240,8 +262,7 @@ pub async fn delete_account(
 /// Verifies the password of a user who is logged in. Returns the digest under
 /// which the user's wrong passwords are counted, and the verified hash.
 ///
-/// The count is not the one of logins: guesses from elsewhere must not keep a
-/// user from changing the password.
+/// They are counted apart from failed logins, so that guesses of others cannot block a change of the password.
 async fn confirm(
     context: &Context,
     config: &Config,
@@ -251,12 +272,8 @@ async fn confirm(
     let account = config
         .keys
         .digest("confirmation", &session.user_id.to_string());
-    let verify = async {
-        let hash = db::password_hash(&config.database, session).await?;
-        let verification = hashing::verify(context, password, Some(&hash), None).await?;
-        Ok((hash, verification))
-    };
-    let (hash, verification) = config.slots.run(context, verify).await?;
+    let hash = db::password_hash(&config.database, session).await?;
+    let verification = hashing::verify(context, password, Some(&hash), None).await?;
     if !verification.is_valid {
         db::record_failed_confirmation(&config.database, &account).await?;
         return Err(Error::InvalidCredentials);

@@ -15,8 +15,9 @@ use thought_diary::{
 const HASH_URL: &str = "http://hashing.spin.internal/hash";
 const VERIFY_URL: &str = "http://hashing.spin.internal/verify";
 
-/// Time for a response, in which a busy machine may compute two hashes of argon2id and one of bcrypt.
-const TIMEOUT: Duration = Duration::from_secs(4);
+/// Timeout of a response. While Redis is unreachable, each instance hashes one password at a time, and these hashes
+/// share the cores.
+const TIMEOUT: Duration = Duration::from_secs(7);
 
 /// Maximum length of a response, in bytes. A hash has about 97 characters.
 const RESPONSE_LIMIT: usize = 4096;
@@ -60,7 +61,7 @@ async fn call<T: DeserializeOwned>(
     })
 }
 
-/// Returns `None` when there is no usable response. The component has logged the reason then.
+/// Returns `None` when there is no usable response. If the component has failed, it has logged the reason.
 async fn post<T: DeserializeOwned>(
     context: &Context,
     url: &'static str,

@@ -36,11 +36,11 @@ end
 return counts
 ";
 
-/// Time for Redis to count. It leaves two of the 3 s in which a client gets its response to Postgres.
+/// Timeout of counting in Redis. Postgres counts after it.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(1000);
 
-/// Number by which the attempts of a /64 network are multiplied for its /48 network. A provider
-/// gives a customer up to a /48, and up to 65,536 customers share a larger one.
+/// Number by which the attempts of a /64 network are multiplied for its /48 network. A /48
+/// belongs to one customer of a provider, or to 65,536 with a /64 each.
 const WIDE_NETWORK_FACTOR: u64 = 8;
 
 /// The limits of this component, and where their attempts are counted.

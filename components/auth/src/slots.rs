@@ -4,7 +4,10 @@
 //! each core, other requests wait for hashes: during 300 logins at once on two cores, the median of
 //! `GET /diaries` rose from 2 ms to 50 ms with two slots, and to 3.5 ms with one.
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use spin_sdk::{redis::RedisResult, time::sleep, wasip3::random::random::get_random_u64};
 use thought_diary::{
@@ -15,18 +18,19 @@ use thought_diary::{
     redis,
 };
 
-/// The Redis keys of the slots in use and of the requests that wait for one: sorted
-/// sets of ids by the time at which they expire.
+/// The Redis keys of the slots in use and of the requests that wait for one: sorted sets of random ids, with the Unix
+/// time in milliseconds at which each expires.
 const KEYS: [&str; 2] = ["{hashing}:slots", "{hashing}:waiting"];
 
-/// Takes a slot if one is free. Returns 0 if it did, otherwise the number of waiting requests.
+/// Takes a slot if one is free, otherwise registers the request as waiting. Returns 0, or the number of waiting requests.
+/// The command is sent again when its reply is lost, so a request may have its slot already.
 const TAKE: &str = "
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for _, key in ipairs(KEYS) do
     redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
 end
-local taken = redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[1])
+local taken = redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[1]) or redis.call('ZSCORE', KEYS[1], ARGV[3])
 local key = taken and KEYS[1] or KEYS[2]
 redis.call('ZADD', key, now + ARGV[2], ARGV[3])
 redis.call('PEXPIRE', key, ARGV[2])
@@ -37,19 +41,22 @@ end
 return redis.call('ZCARD', KEYS[2])
 ";
 
-/// Time after which a slot is free again if its instance ended without releasing it. The work in a slot, with the
-/// timeouts of its statement and its hash, takes less.
-const LEASE: Duration = Duration::from_secs(10);
+/// Time after which a slot is free again if its instance ended without releasing it. Work that takes longer than that,
+/// because its statements are about to time out, no longer counts.
+const LEASE: Duration = Duration::from_secs(13);
 
-/// Time for which a request waits for a slot.
+/// Time for which a request waits for a slot. It is longer than [`LEASE`]: a request that waits alone outlasts a slot
+/// that is not released.
 const MAX_WAIT: Duration = Duration::from_secs(15);
 
-/// Average time between two attempts of any request to take a slot. It is the
-/// time for which a free slot is not used.
+/// Mean time between two attempts of all waiting requests together. A free slot stays unused for about this long.
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(3);
 
-/// Longest pause between two attempts of one request.
+/// Longest mean pause between two attempts of one request.
 const MAX_PAUSE: Duration = Duration::from_millis(1000);
+
+/// Longest pause between two attempts of one request to take the slot of its instance.
+const INSTANCE_SLOT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Time for Redis to answer.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(1000);
@@ -80,10 +87,10 @@ impl Slots {
         })
     }
 
-    /// Waits for a slot and for `work` in it. While Redis is unreachable, waits for `work` without.
+    /// Waits for a slot and for `work` in it. While Redis is unreachable, each instance has one slot of its own.
     ///
-    /// The statement that a hash depends on belongs to `work`: only as many logins as there are slots then use
-    /// Postgres, and guesses that arrive together are counted one after the other.
+    /// The statements before and after a hash belong to `work`: requests that wait use no connection to Postgres, and
+    /// with one slot a guess is counted before the next one is verified.
     ///
     /// # Errors
     /// `service_unavailable` when no slot becomes free in time, and those of `work`.
@@ -93,23 +100,20 @@ impl Slots {
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let id = format!("{:016x}", get_random_u64());
-        match self.wait_for_slot(&id).await {
-            Ok(true) => {}
-            Ok(false) => {
-                return Err(Error::Unavailable(format!(
-                    "no password could be hashed for {} s, because all {} slots were in use",
-                    MAX_WAIT.as_secs(),
-                    self.count
-                )));
-            }
+        let start = Instant::now();
+        let has_slot = match self.wait_for_slot(&id, start).await {
+            Ok(has_slot) => has_slot,
             Err(error) => {
                 let cause = error.cause().unwrap_or_default();
-                context.log(
-                    Level::Warn,
-                    &format!("{cause}; a password is hashed anyway"),
-                );
+                let message = format!("{cause}; the slot of this instance is used");
+                context.log(Level::Warn, &message);
+                let slot = InstanceSlot::wait(start).await;
+                let _slot = slot.ok_or_else(|| self.none_became_free())?;
                 return work.await;
             }
+        };
+        if !has_slot {
+            return Err(self.none_became_free());
         }
         let result = work.await;
         let [slots_key, _] = KEYS;
@@ -118,9 +122,9 @@ impl Slots {
         result
     }
 
-    async fn wait_for_slot(&self, id: &str) -> Result<bool, Error> {
+    /// Returns false when none becomes free in time.
+    async fn wait_for_slot(&self, id: &str, start: Instant) -> Result<bool, Error> {
         let (slots, lease) = (self.count.to_string(), LEASE.as_millis().to_string());
-        let start = Instant::now();
         let [slots_key, waiting_key] = KEYS;
         loop {
             let arguments = [TAKE, "2", slots_key, waiting_key, &slots, &lease, id];
@@ -135,6 +139,8 @@ impl Slots {
                 }
             };
             if start.elapsed() >= MAX_WAIT {
+                // If this fails, it expires.
+                let _ = self.command("ZREM", &[waiting_key, id]).await;
                 return Ok(false);
             }
             let pause = ATTEMPT_INTERVAL.saturating_mul(waiting).min(MAX_PAUSE);
@@ -142,8 +148,42 @@ impl Slots {
         }
     }
 
+    fn none_became_free(&self) -> Error {
+        Error::Unavailable(format!(
+            "the password could not be hashed within {} s, because password_hash_slots is {} and all were in use",
+            MAX_WAIT.as_secs(),
+            self.count
+        ))
+    }
+
     async fn command(&self, command: &str, arguments: &[&str]) -> Result<Vec<RedisResult>, Error> {
         redis::execute_within(REDIS_TIMEOUT, &self.redis_url, command, arguments).await
+    }
+}
+
+/// The slot of this instance, for the time when Redis is unreachable. It is free again when this is dropped.
+struct InstanceSlot;
+
+thread_local! {
+    static IS_IN_USE: Cell<bool> = const { Cell::new(false) };
+}
+
+impl InstanceSlot {
+    /// Waits for the slot. Returns `None` when it does not become free in time.
+    async fn wait(start: Instant) -> Option<Self> {
+        while IS_IN_USE.replace(true) {
+            if start.elapsed() >= MAX_WAIT {
+                return None;
+            }
+            sleep(random_up_to(INSTANCE_SLOT_PAUSE)).await;
+        }
+        Some(Self)
+    }
+}
+
+impl Drop for InstanceSlot {
+    fn drop(&mut self) {
+        IS_IN_USE.set(false);
     }
 }
 

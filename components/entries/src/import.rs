@@ -23,6 +23,10 @@ const BATCH_BYTES: usize = 512 * 1024;
 /// Maximum length of a line, in bytes. Every exported entry is shorter, with its marks and escapes.
 const LINE_LIMIT: usize = 256 * 1024;
 
+/// Maximum length of a text as a JSON string, in bytes: the limit of a body of `POST /diaries`. White space around a
+/// text counts here, and not for its number of characters.
+const CONTENT_LIMIT: usize = 64 * 1024;
+
 /// The response of an import.
 #[derive(Default, Serialize)]
 struct Imported {
@@ -61,6 +65,10 @@ impl Line {
             return Ok(None);
         }
         let content = Content::parse(self.content.ok_or("content is required")?)?;
+        let length = serde_json::to_string(&content).map_or(0, |json| json.len());
+        if length > CONTENT_LIMIT {
+            return Err("content must be at most 64 KiB long as JSON");
+        }
         let created_at = time(self.created_at.ok_or("created_at is required")?)?;
         let updated_at = self.updated_at.map(time).transpose()?;
         Ok(Some(Entry {
@@ -125,7 +133,7 @@ pub async fn import(
         batch.extend(parse(&line).map_err(|reason| invalid(records, reason))?);
         if batch.len() >= BATCH || bytes >= BATCH_BYTES {
             store(config, &session, limit, &mut batch, &mut result).await?;
-            // The first batch has counted.
+            // Only the first batch counts.
             limit = WriteLimit::new(None, &context);
             bytes = 0;
         }
@@ -163,6 +171,23 @@ mod tests {
         let time = "2026-01-02T03:04:05.678".parse().expect("a time");
         assert_eq!(entry, Ok(Some(("A lovely day.".into(), time, time))));
         assert_eq!(parse(br#"{"type":"session","id":"x"}"#), Ok(None));
+    }
+
+    #[test]
+    fn limits_the_space_around_a_text_as_a_request_does() {
+        let line = |spaces: usize| {
+            let space = " ".repeat(spaces);
+            let time = "2026-01-02T03:04:05Z";
+            let json = format!(
+                r#"{{"type":"diary","content":"{space}A lovely day.","created_at":"{time}"}}"#
+            );
+            parse(json.as_bytes()).map(|entry| entry.is_some())
+        };
+        assert_eq!(line(65_000), Ok(true));
+        assert_eq!(
+            line(66_000),
+            Err("content must be at most 64 KiB long as JSON")
+        );
     }
 
     #[test]

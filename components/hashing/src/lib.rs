@@ -1,7 +1,7 @@
 //! Private component that hashes and verifies passwords for `auth`. It connects to nothing.
 //!
-//! A hash occupies its instance for some 40 ms, and the instance keeps the memory that the hash needed. With
-//! hashing apart, the instances of `auth` stay small and go on with their other requests.
+//! A hash occupies its instance for some 20 ms (bcrypt: 230 ms), and the instance keeps the memory of the hash. In a
+//! component of its own, hashing neither blocks nor enlarges the instances of `auth`.
 
 // A panic ends all requests of the instance, up to 16.
 #![deny(

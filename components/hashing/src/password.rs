@@ -56,8 +56,7 @@ pub fn verify(
         .or(any_bcrypt_hash)
         .is_some_and(|hash| bcrypt::verify(password, hash).unwrap_or(false));
     Ok(match bcrypt {
-        // bcrypt ignores the rest of a longer password, which may be wrong. A
-        // new hash of it would lock the user out.
+        // bcrypt ignores what follows byte 72. That may be mistyped, and a new hash of it would lock the user out.
         Some(_) if is_valid && password.len() > BCRYPT_BYTES => Verdict::Valid,
         Some(_) if is_valid => Verdict::ValidNeedsRehash,
         _ => Verdict::Invalid,

@@ -54,9 +54,9 @@ impl Subjects {
         })
     }
 
-    /// Starts the service once more, on the same data, without a model.
-    pub async fn start_without_model(&self, kind: Kind) -> Result<App> {
-        App::start(kind, self.environment.service(&[])?).await
+    /// Starts the service once more, on the same data, with these settings and without a model.
+    pub async fn start_again(&self, kind: Kind, settings: &[(&str, &str)]) -> Result<App> {
+        App::start(kind, self.environment.service(settings)?).await
     }
 
     /// Returns the longest time that one of a few different requests takes, sent one after the other.

@@ -8,6 +8,7 @@ mod commands;
 mod markdown;
 mod messages;
 mod names;
+mod tests;
 
 /// A text that people read, by its path relative to the root.
 type Documents = BTreeMap<String, String>;
@@ -205,5 +206,31 @@ fn every_named_file_exists() {
             }
         }
     }
+    assert_none(found);
+}
+
+#[test]
+fn every_named_test_exists() {
+    let mut found = Vec::new();
+    let mut count = 0;
+    for (path, text) in documents() {
+        for (line, file, function) in tests::named_tests(&text) {
+            count += 1;
+            // The end-to-end tests are named relative to their folder.
+            let source = [root().join("tests").join(&file), root().join(&file)]
+                .iter()
+                .find_map(|file| fs::read_to_string(file).ok());
+            let is_there = |source: String| source.contains(&format!("fn {function}("));
+            if !source.is_some_and(is_there) {
+                found.push(format!(
+                    "{path}:{line}: there is no test {function} in {file}: correct its name"
+                ));
+            }
+        }
+    }
+    assert!(
+        count > 100,
+        "{count} tests were found, fewer than docs/security.md names"
+    );
     assert_none(found);
 }
