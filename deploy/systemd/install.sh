@@ -55,12 +55,15 @@ for name in github_token jwt_previous_secret_key sentry_dsn; do printf '' | keep
 printf 'postgres://thought_diary:%s@127.0.0.1:5432/thought_diary?connect_timeout=2&sslmode=disable' "$(<service_password)" | keep database_url
 printf 'postgres://thought_diary_owner:%s@127.0.0.1:5432/thought_diary?sslmode=disable' "$(<owner_password)" | keep migrate_database_url
 printf 'redis://:%s@127.0.0.1:6379/0' "$(<redis_password)" | keep redis_url
+# One core is left to other requests.
+slots=$(($(nproc) > 2 ? $(nproc) - 1 : 1))
 keep ../settings.env <<EOF
 # Settings that are not secret; .env.example in the repository explains each. Then run: thought-diary-restart
 SPIN_VARIABLE_DATABASE_HOST=127.0.0.1:5432
 SPIN_VARIABLE_REDIS_HOST=127.0.0.1:6379
 SPIN_VARIABLE_TRUSTED_PROXY_HOPS=1
 SPIN_VARIABLE_CORS_ORIGINS=https://$domain
+SPIN_VARIABLE_PASSWORD_HASH_SLOTS=$slots
 EOF
 cd /
 

@@ -17,6 +17,9 @@ pub const TEST_JWT_KEY: &str = "a key for tests, longer than thirty-two bytes";
 /// `sweep_token` of the service that the end-to-end tests call.
 pub const TEST_SWEEP_TOKEN: &str = "sweep-token-of-the-tests";
 
+/// `github_token` of the service that the end-to-end tests call, whose model they are.
+pub const TEST_MODEL_TOKEN: &str = "model-token-of-the-tests";
+
 /// One entry of `[variables]` in `spin.toml`.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Variable {

@@ -131,6 +131,7 @@ async fn create_with_key(user: &Client, key: &str) {
 
 #[apply(e2e_test!)]
 async fn backlog_requires_the_token_of_the_sweep(env: &TestEnv) {
+    env.without_proxy();
     let user = env.user().await;
     let backlog = || user.request(http::Method::GET, "/internal/backlog");
     let response = backlog().without("authorization").send().await;

@@ -10,11 +10,11 @@ use testbed::settings::{database_host, redis_host};
 
 use super::client::client_builder;
 
-/// The key that all instances sign with, so that tests can forge tokens, and the token for `POST /internal/sweep`.
-pub use testbed::settings::{TEST_JWT_KEY as JWT_KEY, TEST_SWEEP_TOKEN as SWEEP_TOKEN};
-
-/// The token for the model's server.
-pub const MODEL_TOKEN: &str = "model-token-of-the-tests";
+/// The key that all instances sign with, so that tests can forge tokens, the token for `POST /internal/sweep`, and that for
+/// the model's server.
+pub use testbed::settings::{
+    TEST_JWT_KEY as JWT_KEY, TEST_MODEL_TOKEN as MODEL_TOKEN, TEST_SWEEP_TOKEN as SWEEP_TOKEN,
+};
 
 /// `github_timeout_ms` of all instances.
 const MODEL_TIMEOUT_MS: &str = "1500";

@@ -72,14 +72,22 @@ impl TestEnv {
     }
 
     /// Returns an environment whose shared instance runs elsewhere, behind a proxy. It has no limits on logins, and the
-    /// secrets that [`start_servers`](Self::start_servers) uses. Its servers are given where the tests may use them.
+    /// secrets that [`start_servers`](Self::start_servers) uses. Its servers are given where the tests may use them, and
+    /// the address at which it looks for its model.
     async fn at(url: &str) -> Result<Self> {
         let openapi = Arc::new(OpenApi::new(fetch_document(url).await?));
         let variable = |name| std::env::var(name).ok();
         let servers = "servers of its own";
+        let model = match variable("E2E_MODEL_ADDRESS") {
+            Some(address) => {
+                let address = address.parse().context("E2E_MODEL_ADDRESS")?;
+                ModelServer::start_at(address).await.into()
+            }
+            None => Own::missing("a model of its own"),
+        };
         Ok(Self {
             servers: Own::missing(servers),
-            model: Own::missing("a model of its own"),
+            model,
             shared: Instance {
                 service: Service::new(url, openapi.clone()),
                 app: Own::missing("the process of the service"),

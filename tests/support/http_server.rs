@@ -21,8 +21,20 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-    let listener = listener.expect("a port is free");
+    serve_at((Ipv4Addr::LOCALHOST, 0).into(), handler).await
+}
+
+/// As [`serve`], at an address of this machine.
+pub async fn serve_at<H, F, B>(address: SocketAddr, handler: H) -> SocketAddr
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<Response<B>, BoxError>> + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.expect("the port is free");
     let address = listener.local_addr().expect("the listener is bound");
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -92,11 +92,16 @@ pub struct ModelServer {
 impl ModelServer {
     /// Starts the server on a free port.
     pub async fn start() -> Self {
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into()).await
+    }
+
+    /// Starts the server at an address of this machine.
+    pub async fn start_at(address: SocketAddr) -> Self {
         let state = Arc::<Mutex<State>>::default();
         let handler_state = Arc::clone(&state);
         let handler = move |request| respond(Arc::clone(&handler_state), request);
         Self {
-            address: http_server::serve(handler).await,
+            address: http_server::serve_at(address, handler).await,
             state,
         }
     }

@@ -21,6 +21,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 
 #[apply(e2e_test!)]
 async fn require_the_token_of_the_sweep(env: &TestEnv) {
+    env.without_proxy();
     let user = env.user().await;
     let request = || user.request(Method::GET, "/internal/metrics");
     let response = request().without("authorization").send().await;
@@ -195,6 +196,7 @@ async fn are_unavailable_without_redis_and_show_a_postgres_that_is_down(env: &Te
 
 #[apply(e2e_test!)]
 async fn pass_promtool(env: &TestEnv) {
+    env.without_proxy();
     let user = env.user().await;
     user.create_entry("A lovely day at the lake.").await;
     tokio::time::sleep(Duration::from_millis(500)).await;

@@ -90,6 +90,10 @@ async fn responds_405_with_allow_to_an_unknown_method(env: &TestEnv) {
         "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "TRACE", "BREW", "get", "PROPFIND",
     ];
     for (path, allowed) in routes {
+        // A proxy refuses the routes of operators with 404.
+        if env.is_elsewhere() && path.starts_with("/internal/") {
+            continue;
+        }
         let is_unknown = |method: &&str| !allowed.split(", ").any(|other| other == *method);
         for method in methods.into_iter().filter(is_unknown) {
             let method: Method = method.parse().expect("a valid token");

@@ -15,9 +15,6 @@ use tokio::task::spawn_blocking;
 use crate::debian_wasm;
 use crate::shutdown::unless_stopped;
 
-/// Packages that become a `.wasm`: the service's five, and the one that the host's tests and the benchmark use.
-pub const COMPONENTS: [&str; 6] = ["auth", "entries", "hashing", "sentiment", "system", "probe"];
-
 const TARGET: &str = "wasm32-wasip2";
 /// A firewall that drops packets would otherwise hold up the build forever.
 const RUSTUP_TIMEOUT: Duration = Duration::from_secs(300);
@@ -50,13 +47,28 @@ enum Toolchain {
 
 pub async fn run(arguments: &Args) -> Result<()> {
     unless_stopped(build(&Progress::new(), arguments.toolchain)).await?;
-    for name in COMPONENTS {
-        let file = component(name);
+    for name in packages()? {
+        let file = component(&name);
         let size = std::fs::metadata(&file).map(|data| data.len() / 1024);
         let shown = file.strip_prefix(testbed::workspace()).unwrap_or(&file);
         println!("{} ({} KiB)", shown.display(), size.unwrap_or_default());
     }
     Ok(())
+}
+
+/// Returns the packages that become a `.wasm`: the components in `spin.toml`, of which the older version that the test of
+/// upgrades builds has others, and the one that the host's tests and the benchmark use.
+pub fn packages() -> Result<Vec<String>> {
+    let path = testbed::workspace().join("spin.toml");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let manifest: toml::Table = toml::from_str(&text).context("spin.toml is not valid TOML")?;
+    let components = manifest
+        .get("component")
+        .and_then(toml::Value::as_table)
+        .context("spin.toml has no components")?;
+    let names = components.keys().map(String::as_str);
+    Ok(names.chain(["probe"]).map(ToOwned::to_owned).collect())
 }
 
 /// Returns the file of a built component.
@@ -103,8 +115,8 @@ async fn build(progress: &Progress, toolchain: Toolchain) -> Result<()> {
     command
         .args(["build", "--release", "--target", TARGET, "--target-dir"])
         .arg(target_dir());
-    for name in COMPONENTS {
-        command.args(["--package", name]);
+    for name in packages()? {
+        command.args(["--package", &name]);
     }
     // Flags for the machine's own processor or linker do not fit wasm, and would replace those
     // in .cargo/config.toml.

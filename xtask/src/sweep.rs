@@ -10,7 +10,7 @@ use testbed::settings::{PREFIX, Settings};
 ///
 /// Asks a running service to analyze the oldest first, until none is left or the
 /// model is unavailable. A scheduler (cron, a Kubernetes CronJob) does the same with
-///   curl -fX POST -H "Authorization: Bearer $SWEEP_TOKEN" https://.../internal/sweep
+///   curl -fX POST -H "Authorization: Bearer $SWEEP_TOKEN" http://127.0.0.1:3000/internal/sweep
 /// The service and this command need SPIN_VARIABLE_SWEEP_TOKEN in the environment or in .env.
 ///
 /// Example: cargo xtask sweep --url http://127.0.0.1:3000

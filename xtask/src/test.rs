@@ -41,9 +41,11 @@ pub struct Args {
     /// Run the end-to-end tests on the service at this address, behind a proxy
     ///
     /// Starts no servers. Tests that need their own are skipped. The service must have the settings `register_limit` and
-    /// `login_limit` off, and the secrets TEST_JWT_KEY and TEST_SWEEP_TOKEN of testbed/src/settings.rs. The environment
-    /// can name a certificate authority to trust (E2E_CA, a file), and the service's servers (E2E_DATABASE_URL,
-    /// E2E_REDIS_URL). Never use the address of a service with users.
+    /// `login_limit` off, `write_limit` and `model_limit` high, and the secrets TEST_JWT_KEY and TEST_SWEEP_TOKEN of
+    /// testbed/src/settings.rs. The environment can name a certificate authority to trust (E2E_CA, a file), and the
+    /// service's servers (E2E_DATABASE_URL, E2E_REDIS_URL). If E2E_MODEL_ADDRESS has the address that the service's
+    /// `github_models_host` names, the tests serve the model there, with `github_timeout_ms` 1500 and the secret
+    /// TEST_MODEL_TOKEN. Never use the address of a service with users.
     #[arg(long, conflicts_with = "runtime")]
     url: Option<String>,
 }

@@ -125,9 +125,8 @@ fn ensure_free(listen: SocketAddr) -> Result<()> {
 
 fn announce_first_build(kind: Kind) {
     let target = testbed::workspace().join("target");
-    let is_built = build::COMPONENTS
-        .iter()
-        .all(|name| build::component(name).exists())
+    let is_built = build::packages()
+        .is_ok_and(|names| names.iter().all(|name| build::component(name).exists()))
         && (kind == Kind::Spin || target.join("debug/host").exists());
     if !is_built {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use reqwest::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, HeaderMap, LOCATION, ORIGIN, STRICT_TRANSPORT_SECURITY,
 };
-use reqwest::{Client, Response, Url, redirect};
+use reqwest::{Client, Response, StatusCode, Url, redirect};
 use serde_json::{Value, json};
 use testbed::api::client_builder;
 use testbed::settings::Settings;
@@ -52,6 +52,7 @@ pub async fn check(url: &Url, settings: &Settings, findings: &mut Findings) {
     for result in [
         ready(&service, findings).await,
         version(&service, findings).await,
+        operators(&service, findings).await,
         cors(&service, settings, findings).await,
         proxies(&service, settings, findings).await,
     ] {
@@ -192,6 +193,23 @@ async fn version(service: &Service<'_>, findings: &mut Findings) -> Result<()> {
         findings.warning(
             "version",
             format!("{version} runs, and this checkout is {ours}: upgrade one of them"),
+        );
+    }
+    Ok(())
+}
+
+/// Without a token, the service answers 401, and 404 if the routes of operators are disabled.
+async fn operators(service: &Service<'_>, findings: &mut Findings) -> Result<()> {
+    let response = service.get("/internal/metrics", HeaderMap::new()).await?;
+    if response.status() == StatusCode::NOT_FOUND {
+        findings.passed("operators", "/internal/ is refused");
+    } else {
+        findings.warning(
+            "operators",
+            format!(
+                "/internal/metrics answers {}: let the proxy refuse /internal/ (deploy/proxy). Until then sweep_token protects it",
+                response.status()
+            ),
         );
     }
     Ok(())

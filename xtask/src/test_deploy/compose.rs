@@ -1,17 +1,18 @@
 //! The Compose deployment in Docker, in a project of its own.
 
+mod clients;
+
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 use testbed::cargo;
 use testbed::progress::{Progress, Step};
-use testbed::settings::{TEST_JWT_KEY, TEST_SWEEP_TOKEN};
+use testbed::settings::{TEST_JWT_KEY, TEST_MODEL_TOKEN, TEST_SWEEP_TOKEN};
 use tokio::task::spawn_blocking;
 
 use super::nginx::free_port;
@@ -26,11 +27,10 @@ const SPIN_IMAGE: &str = "ghcr.io/spinframework/spin:v4.1.0";
 const OLD: &str = "thought-diary-server:test-old";
 const NEW: &str = "thought-diary-server:test-new";
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub async fn run(summary: &mut Summary, progress: &Progress) -> Result<()> {
     let name = "compose: up, the end-to-end tests through the proxy, kill, backup, rollback";
-    if !summary.has_programs(name, &["docker", "openssl", "strip", "tar"]) {
+    if !summary.has_programs(name, &["curl", "docker", "openssl", "strip", "tar"]) {
         return Ok(());
     }
     for (call, advice) in [
@@ -89,6 +89,7 @@ fn test(host: &Path, runtime: &str, step: &Step) -> Result<()> {
     deployment.check_hardening()?;
 
     step.message("running the end-to-end tests through the proxy");
+    deployment.check_proxy()?;
     deployment.run_end_to_end_tests(runtime)?;
 
     step.message("killing the app");
@@ -118,6 +119,8 @@ fn test(host: &Path, runtime: &str, step: &Step) -> Result<()> {
 struct Deployment {
     folder: TempDir,
     port: u16,
+    /// Where the end-to-end tests serve the model.
+    model: Option<SocketAddr>,
 }
 
 impl Deployment {
@@ -134,23 +137,45 @@ impl Deployment {
         let deployment = Self {
             folder,
             port: free_port()?,
+            model: free_address_for_containers(),
         };
         let secrets = deployment.path("compose/secrets");
         let _ = fs::remove_dir_all(&secrets);
         fs::create_dir(&secrets)?;
         fs::write(secrets.join("jwt_secret_key"), TEST_JWT_KEY)?;
         fs::write(secrets.join("sweep_token"), TEST_SWEEP_TOKEN)?;
+        if deployment.model.is_some() {
+            fs::write(secrets.join("github_token"), TEST_MODEL_TOKEN)?;
+        }
         output_of(&mut Command::new(deployment.path("compose/init.sh")))?;
-        // The proxy passes on the same client address for all tests, so the limits per address are off.
-        let port = deployment.port;
         fs::write(
             deployment.path("compose/test.yaml"),
-            format!(
-                "services:\n  app:\n    environment:\n      SPIN_VARIABLE_REGISTER_LIMIT: \"off\"\n      \
-                SPIN_VARIABLE_LOGIN_LIMIT: \"off\"\n  proxy:\n    ports: !override [\"127.0.0.1:{port}:443\"]\n"
-            ),
+            deployment.test_settings(),
         )?;
         Ok(deployment)
+    }
+
+    /// Returns what the tests change in the deployment.
+    fn test_settings(&self) -> String {
+        // The proxy passes on the same client address for all tests, so the limits per address are off.
+        let mut settings = vec![
+            ("REGISTER_LIMIT", "off".to_owned()),
+            ("LOGIN_LIMIT", "off".to_owned()),
+            ("WRITE_LIMIT", "100000/1m".to_owned()),
+            ("MODEL_LIMIT", "100000/1d".to_owned()),
+        ];
+        if let Some(address) = self.model {
+            settings.push(("GITHUB_MODELS_HOST", format!("http://{address}")));
+            settings.push(("GITHUB_TIMEOUT_MS", "1500".to_owned()));
+        }
+        let settings: String = settings
+            .iter()
+            .map(|(name, value)| format!("      SPIN_VARIABLE_{name}: \"{value}\"\n"))
+            .collect();
+        let port = self.port;
+        format!(
+            "services:\n  app:\n    environment:\n{settings}  proxy:\n    ports: !override [\"127.0.0.1:{port}:443\"]\n"
+        )
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -261,48 +286,6 @@ impl Deployment {
         Ok(())
     }
 
-    /// Runs `cargo xtask test --url` on the proxy, trusting its certificate authority.
-    fn run_end_to_end_tests(&self, runtime: &str) -> Result<()> {
-        let authority = self.path("authority.pem");
-        let mut copy = self.compose_command();
-        copy.args(["cp", "proxy:/data/caddy/pki/authorities/local/root.crt"]);
-        output_of(copy.arg(&authority))?;
-        let mut tests = Command::new(std::env::current_exe()?);
-        tests
-            .args(["test", "--url", &format!("https://localhost:{}", self.port)])
-            .env("E2E_CA", &authority);
-        // The bridge of Docker is reachable from this machine on Linux only.
-        for (service, port, secret, variable) in [
-            ("postgres", 5432, "migrate_database_url", "E2E_DATABASE_URL"),
-            ("redis", 6379, "redis_url", "E2E_REDIS_URL"),
-        ] {
-            let networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
-            let address = SocketAddr::new(self.inspect(service, networks)?.parse()?, port);
-            if TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).is_ok() {
-                let name = format!("@{service}:{port}");
-                let url = self.secret(secret)?.replace(&name, &format!("@{address}"));
-                tests.env(variable, url);
-            }
-        }
-        let printed = output_of(&mut tests)?;
-        let result = printed
-            .lines()
-            .find(|line| line.starts_with("test result: "));
-        let Some(result) = result else {
-            bail!("the end-to-end tests printed no result:\n{printed}");
-        };
-        let passed = result
-            .split(' ')
-            .nth(3)
-            .and_then(|count| count.parse().ok());
-        ensure!(passed > Some(100), "few tests ran: {result}");
-        println!(
-            "     on the runtime {runtime}, through the proxy: {}",
-            result.trim_start_matches("test result: ")
-        );
-        Ok(())
-    }
-
     fn count_entries(&self, database: &str) -> Result<String> {
         let count = "select count(*) from thought_diaries";
         self.execute(
@@ -346,6 +329,14 @@ impl Deployment {
         );
         Ok(())
     }
+}
+
+/// Returns a free address of this machine that containers can connect to, if there is one: on Linux, on Docker's bridge.
+fn free_address_for_containers() -> Option<SocketAddr> {
+    let gateway = "{{(index .IPAM.Config 0).Gateway}}";
+    let inspect = ["network", "inspect", "--format", gateway, "bridge"];
+    let gateway: IpAddr = output("docker", &inspect).ok()?.trim().parse().ok()?;
+    TcpListener::bind((gateway, 0)).ok()?.local_addr().ok()
 }
 
 impl Drop for Deployment {

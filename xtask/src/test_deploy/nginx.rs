@@ -46,6 +46,7 @@ impl Site {
             .replace("DOMAIN", "localhost")
             .replace("/etc/letsencrypt", &folder.to_string())
             .replace("/run/thought-diary-drain", &format!("{folder}/drain"))
+            .replace("/var/log/nginx", &folder.to_string())
             .replace("listen 80;", &format!("listen 127.0.0.1:{};", ports.http))
             .replace("listen 443 ", &format!("listen 127.0.0.1:{} ", ports.https))
             // In two steps: a new port may contain the digits of the other one.

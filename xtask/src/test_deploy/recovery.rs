@@ -55,6 +55,8 @@ async fn test() -> Result<Duration> {
         "insert into users (email, password_hash) values ('latest@thought-diary.example', 'x')";
     database.batch_execute(latest).await?;
     let expected = backup::contents(&url).await?;
+    // pgBackRest compares whole seconds: the backups must have ended in an earlier one.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let now =
         "select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'";
     let moment: String = database.query_one(now, &[]).await?.get(0);

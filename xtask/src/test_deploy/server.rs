@@ -88,6 +88,23 @@ const PROXY_CHECKS: &str = r#"
     echo "$http $hsts $invalid $sizes $login"
 "#;
 
+/// Prints the statuses of a route of operators: at the proxy, there with another spelling, and at an instance. Then the numbers
+/// of lines that the proxy logged of a search and of a body over its limit, and of lines with their queries.
+const PRIVATE_CHECKS: &str = r#"
+    curl() { command curl --silent --path-as-is --cacert /root/acme.pem -o /dev/null -w '%{http_code}' \
+        -H "authorization: Bearer $(cat /etc/thought-diary/credentials/sweep_token)" "$@"; }
+    refused="$(curl https://diary.test/internal/metrics) $(curl https://diary.test//x/..//%69nternal/metrics)"
+    instance=$(curl http://127.0.0.1:3000/internal/metrics)
+    path=/diaries/$(openssl rand -hex 8)
+    head -c 200000 /dev/zero > /tmp/upload
+    curl "https://diary.test$path?q=what-a-user-searches-for" > /dev/null
+    curl "https://diary.test$path?q=what-a-user-searches-for" --data-binary @/tmp/upload > /dev/null
+    sleep 0.5
+    journalctl --sync
+    log() { journalctl --boot --unit=caddy --unit=nginx --output=cat; cat /var/log/nginx/*.log; }
+    echo "$refused $instance $(log | grep -c "$path\b") $(log | grep -c what-a-user-searches-for || true)"
+"#;
+
 pub async fn run(summary: &mut Summary, progress: &Progress) -> Result<()> {
     let name = "server: install, store over HTTPS, restart, kill, reboot, uninstall; with Caddy and with nginx";
     let programs = ["mmdebstrap", "systemd-nspawn", "nsenter", "strip"];
@@ -204,11 +221,17 @@ fn test(host: &Path, progress: &Progress) -> Result<()> {
 }
 
 fn check_proxy(server: &Server, expected: &str) -> Result<()> {
-    let found = server.run(PROXY_CHECKS)?;
-    ensure!(
-        found.trim() == expected,
-        "the checks of the proxy found {found:?} instead of {expected:?}"
-    );
+    let checks = [
+        (PROXY_CHECKS, expected),
+        (PRIVATE_CHECKS, "404 404 200 2 0"),
+    ];
+    for (script, expected) in checks {
+        let found = server.run(script)?;
+        ensure!(
+            found.trim() == expected,
+            "the checks of the proxy found {found:?} instead of {expected:?}"
+        );
+    }
     Ok(())
 }
 

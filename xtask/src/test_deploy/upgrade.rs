@@ -44,9 +44,14 @@ pub async fn run(summary: &mut Summary, progress: &Progress) -> Result<()> {
         };
         let step = progress.step("Building the components before the newest migration");
         step.announce();
-        let old = spawn_blocking(move || check_out(&revision)).await??;
-        step.done();
-        summary.add(&name, upgrade(kind, &old).await);
+        let result = match spawn_blocking(move || check_out(&revision)).await? {
+            Ok(old) => {
+                step.done();
+                upgrade(kind, &old).await
+            }
+            Err(error) => Err(error),
+        };
+        summary.add(&name, result);
     }
     Ok(())
 }

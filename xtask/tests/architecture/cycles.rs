@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{assert_none, files, product_lines};
 
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
     "src",
     "components/auth/src",
     "components/entries/src",
+    "components/hashing/src",
     "components/sentiment/src",
     "components/system/src",
     "host/src",

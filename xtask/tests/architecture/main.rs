@@ -8,6 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 mod cycles;
+mod ingress;
 mod monitoring;
 mod promql;
 mod sql;
@@ -285,7 +286,7 @@ fn finds_files_of_401_lines() {
 
 /// Returns findings for dependencies on components, which others reach over HTTP only.
 fn component_dependencies(path: &str, manifest: &str) -> Vec<String> {
-    let components = ["auth", "entries", "sentiment", "system"];
+    let components = ["auth", "entries", "hashing", "sentiment", "system"];
     let name = |line: &str| {
         line.split(['.', ' ', '='])
             .next()
