@@ -10,6 +10,7 @@ use serde_json::Value;
 mod cycles;
 mod ingress;
 mod monitoring;
+mod promql;
 mod sql;
 
 /// Lines of a file at most.

@@ -1,11 +1,12 @@
 //! The alerts and the dashboard name metrics that the service has, and each alert has its section in the runbook.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use serde_json::Value;
 
-use crate::{assert_none, root};
+use crate::promql::{self, Matcher};
+use crate::{assert_none, guest_sources, root};
 
 const CATALOG: &str = "src/metrics/catalog.rs";
 const ALERTS: &str = "deploy/monitoring/alerts.yml";
@@ -16,15 +17,24 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Returns the names of all series that Prometheus gets from the service.
-fn series(catalog: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+/// The series that Prometheus gets, with their labels.
+type Series = BTreeMap<String, BTreeSet<String>>;
+
+/// Returns the series of the service.
+fn series(catalog: &str) -> Series {
+    let mut found = Series::new();
     for line in catalog.lines() {
-        let quoted = line.split('"').nth(1).unwrap_or_default();
+        let mut quoted = line.split('"').skip(1).step_by(2).map(str::to_owned);
+        let name = quoted.next().unwrap_or_default();
+        let mut labels: BTreeSet<String> = quoted.collect();
         if line.contains(" = counter \"") || line.trim_start().starts_with("name: \"") {
-            found.insert(quoted.to_owned());
+            found.insert(name, labels);
         } else if line.contains(" = histogram \"") {
-            found.extend(["_bucket", "_sum", "_count"].map(|part| format!("{quoted}{part}")));
+            for part in ["_sum", "_count"] {
+                found.insert(format!("{name}{part}"), labels.clone());
+            }
+            labels.insert("le".to_owned());
+            found.insert(format!("{name}_bucket"), labels);
         }
     }
     found
@@ -39,62 +49,85 @@ fn values<'a>(yaml: &'a str, key: &str) -> Vec<&'a str> {
     yaml.lines().filter_map(value).collect()
 }
 
-/// Returns the names of series in a PromQL expression.
-fn names(expression: &str) -> BTreeSet<String> {
-    // Without label matchers, ranges and strings.
-    let (mut text, mut depth) = (String::new(), 0_i32);
-    for letter in expression.chars() {
-        depth += i32::from("{[".contains(letter));
-        if depth == 0 {
-            text.push(letter);
-        }
-        depth -= i32::from("}]".contains(letter));
+/// A PromQL expression of an alert, a rule or a panel.
+struct Query<'a> {
+    file: &'a str,
+    expression: &'a str,
+    /// The text of a panel's legend, with labels in double braces.
+    legend: &'a str,
+}
+
+/// Returns findings for series that neither the service nor a rule defines, and for labels and values that they lack.
+fn unknown_names(query: &Query, known: &Series, sources: &str) -> Vec<String> {
+    let Query {
+        file,
+        expression,
+        legend,
+    } = query;
+    let mut found = Vec::new();
+    let names = promql::names(expression);
+    for name in names.iter().filter(|name| !known.contains_key(*name)) {
+        found.push(format!(
+            "{file}: {name} is no metric in {CATALOG} and no rule in {ALERTS}"
+        ));
     }
-    let is_part = |letter: char| letter.is_ascii_alphanumeric() || "_:".contains(letter);
-    let (mut found, mut rest) = (BTreeSet::new(), text.as_str());
-    let mut is_label_list = false;
-    while let Some(start) = rest.find(is_part) {
-        is_label_list &= !rest[..start].contains(')');
-        let after = &rest[start..];
-        let (name, after) = after.split_at(after.find(|c| !is_part(c)).unwrap_or(after.len()));
-        let is_aggregation = [" by (", " without ("]
-            .iter()
-            .any(|by| after.starts_with(by));
-        let is_function = is_aggregation || after.starts_with('(');
-        let is_list = ["by", "without", "on", "ignoring"].contains(&name);
-        let is_operator = ["and", "or", "unless", "bool", "offset"].contains(&name);
-        let is_number = name.starts_with(|letter: char| letter.is_ascii_digit());
-        if !(is_function || is_list || is_operator || is_number || is_label_list) {
-            found.insert(name.to_owned());
+    let labels = |series: &str| known.get(series).cloned().unwrap_or_default();
+    for Matcher {
+        series,
+        label,
+        value,
+    } in promql::matchers(expression)
+    {
+        if !labels(&series).contains(&label) {
+            found.push(format!("{file}: {series} has no label {label}"));
         }
-        is_label_list |= is_list;
-        rest = after;
+        // Patterns, numbers and paths are not in the sources as they are here.
+        let is_word = value
+            .chars()
+            .all(|letter| letter.is_ascii_lowercase() || letter == '_');
+        if is_word && !sources.contains(&format!("\"{value}\"")) {
+            found.push(format!("{file}: {series} has no {label} {value}"));
+        }
+    }
+    let groups = promql::groups(expression);
+    let all: BTreeSet<String> = names.iter().flat_map(|name| labels(name)).collect();
+    for label in groups.difference(&all) {
+        found.push(format!(
+            "{file}: no series in `{expression}` has the label {label}"
+        ));
+    }
+    for label in legend.split("{{").skip(1) {
+        let label = label.split("}}").next().unwrap_or_default();
+        if !groups.contains(label) {
+            found.push(format!(
+                "{file}: `{expression}` does not group by {label}, which the legend shows"
+            ));
+        }
     }
     found
 }
 
-/// Returns findings for names in expressions that neither the service nor a rule defines.
-fn unknown_names<'a>(
-    path: &str,
-    expressions: impl IntoIterator<Item = &'a str>,
-    known: &BTreeSet<String>,
-) -> Vec<String> {
-    let unknown = |expression: &str| {
-        let names = names(expression).into_iter();
-        names
-            .filter(|name| !known.contains(name))
-            .map(|name| format!("{path}: {name} is no metric in {CATALOG} and no rule in {ALERTS}"))
-            .collect::<Vec<_>>()
-    };
-    expressions.into_iter().flat_map(unknown).collect()
-}
-
-fn dashboard_expressions(dashboard: &Value) -> Vec<&str> {
+fn panels(dashboard: &Value) -> Vec<Query<'_>> {
     let panels = dashboard["panels"].as_array().into_iter().flatten();
     let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
     targets
-        .filter_map(|target| target["expr"].as_str())
+        .filter_map(|target| {
+            Some(Query {
+                file: DASHBOARD,
+                expression: target["expr"].as_str()?,
+                legend: target["legendFormat"].as_str()?,
+            })
+        })
         .collect()
+}
+
+fn rules(alerts: &str) -> Vec<Query<'_>> {
+    let query = |expression| Query {
+        file: ALERTS,
+        expression,
+        legend: "",
+    };
+    values(alerts, "expr").into_iter().map(query).collect()
 }
 
 #[test]
@@ -104,28 +137,54 @@ fn alerts_and_dashboard_use_metrics_that_exist() {
     let dashboard: Value = serde_json::from_str(&dashboard).expect("the dashboard is JSON");
     let mut known = series(&read(CATALOG));
     assert!(known.len() > 10, "the metrics have moved: {known:?}");
-    known.insert("up".to_owned());
-    known.extend(values(&alerts, "record").into_iter().map(str::to_owned));
-    let rules = values(&alerts, "expr");
-    let panels = dashboard_expressions(&dashboard);
+    let scrape = ["job", "instance"].map(str::to_owned);
+    known.insert("up".to_owned(), BTreeSet::from(scrape));
+    for record in values(&alerts, "record") {
+        known.insert(record.to_owned(), BTreeSet::new());
+    }
+    let (rules, panels) = (rules(&alerts), panels(&dashboard));
     assert!(
         rules.len() > 10 && panels.len() > 10,
         "expressions have moved"
     );
-    let mut found = unknown_names(ALERTS, rules, &known);
-    found.extend(unknown_names(DASHBOARD, panels, &known));
-    assert_none(found);
+    let sources: String = guest_sources().into_values().collect();
+    let queries = rules.iter().chain(&panels);
+    assert_none(
+        queries
+            .flat_map(|query| unknown_names(query, &known, &sources))
+            .collect(),
+    );
 }
 
 #[test]
-fn finds_unknown_metrics() {
-    let catalog = "    REQUESTS = counter \"http_requests_total\" [\"a\"]\n    TIME = histogram \"t_seconds\" []\n    name: \"depth\",\n";
+fn finds_unknown_metrics_labels_and_values() {
+    let catalog = "    REQUESTS = counter \"http_requests_total\" [\"a\"]\n    TIME = histogram \"t_seconds\" [\"y\"]\n    name: \"depth\",\n";
     let known = series(catalog);
-    let expression = "sum by (le, x) (rate(t_seconds_bucket{y=\"z\"}[5m])) > 0.5 and on () depth / http_requests > t_seconds";
+    let check = |expression, legend| {
+        let query = Query {
+            file: "x",
+            expression,
+            legend,
+        };
+        unknown_names(&query, &known, "const Y: &str = \"known\";")
+    };
+    let expression =
+        "sum by (le, y) (rate(t_seconds_bucket{y=~\"known|/path.*\"}[5m])) > 0.5 and on () depth";
+    assert_eq!(check(expression, "{{y}} {{le}}"), [""; 0]);
     assert_eq!(
-        unknown_names("x", [expression], &known),
+        check("http_requests > t_seconds", ""),
         ["http_requests", "t_seconds"]
             .map(|name| format!("x: {name} is no metric in {CATALOG} and no rule in {ALERTS}"))
+    );
+    let expression = "sum by (z) (http_requests_total{b=\"new\"})";
+    assert_eq!(
+        check(expression, "{{a}}"),
+        [
+            "x: http_requests_total has no label b".to_owned(),
+            "x: http_requests_total has no b new".to_owned(),
+            format!("x: no series in `{expression}` has the label z"),
+            format!("x: `{expression}` does not group by a, which the legend shows"),
+        ]
     );
 }
 
@@ -169,7 +228,7 @@ fn finds_alerts_without_a_section() {
 fn every_metric_is_documented() {
     let document = read("docs/monitoring.md");
     let parts = ["_bucket", "_sum", "_count"];
-    let missing = series(&read(CATALOG)).into_iter().filter(|name| {
+    let missing = series(&read(CATALOG)).into_keys().filter(|name| {
         let name = parts
             .iter()
             .fold(&**name, |name, part| name.trim_end_matches(part));

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 mod commands;
 mod markdown;
+mod messages;
 mod names;
 mod tests;
 
