@@ -194,7 +194,7 @@ async fn reads_the_last_of_10_000_pages_with_as_few_blocks_as_the_first(env: &Te
     for page in [10_000, 1_000_000] {
         blocks(page).await;
         let other = blocks(page).await;
-        // The entries of the index fill some 60 blocks, and the rows 200 more.
+        // The entries of the index fill some 50 blocks, and the rows 150 more.
         assert!(
             other <= first + 100,
             "page {page} reads {other} blocks, the first page {first}"
