@@ -113,6 +113,7 @@ pub async fn serve(
         Ok(response) => (None, response),
         Err(error) => (error.cause().map(str::to_owned), error.into()),
     };
+    request.discard_body().await;
     let duration = start.elapsed();
     log_request(&request, visibility, &response, duration, cause.as_deref());
     let is_counted = request.context.is_counted();

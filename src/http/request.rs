@@ -1,6 +1,6 @@
 //! The request, and how handler parameters are extracted from it.
 
-use std::time::Duration;
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -28,6 +28,9 @@ const INTERNAL_BODY_LIMIT: usize = 4 * PUBLIC_BODY_LIMIT;
 /// never ends would occupy one of the instance's 16 slots forever.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Time for a body that no handler reads to arrive.
+const UNREAD_BODY_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A parameter of a handler, extracted from the request.
 pub trait FromRequest: Sized {
     /// Extracts the value.
@@ -41,8 +44,8 @@ pub struct Request {
     pub(super) path: String,
     query: String,
     pub(super) headers: HeaderMap,
-    /// Taken when the body is extracted.
-    raw: Option<RawRequest>,
+    /// Taken when the body is read. Shared with [`Body`].
+    raw: Rc<Cell<Option<RawRequest>>>,
     pub(super) context: Context,
     pub(super) config: &'static HttpConfig,
     visibility: Visibility,
@@ -85,7 +88,7 @@ impl Request {
             query: query.to_owned(),
             context: Context::new(component, request_id(&headers), trace),
             headers,
-            raw: Some(raw),
+            raw: Rc::new(Cell::new(Some(raw))),
             config,
             visibility,
             route: "",
@@ -116,6 +119,19 @@ impl Request {
         &self.headers
     }
 
+    /// Reads a short body that no handler has read, and drops it.
+    ///
+    /// Otherwise the host closes the connection after the response. Bytes of the body that arrive then reset it, and
+    /// the client, or a proxy in front, may lose the response.
+    pub(super) async fn discard_body(&self) {
+        if let (Some(raw), Ok(Some(length @ 1..=PUBLIC_BODY_LIMIT))) =
+            (self.raw.take(), declared_length(&self.headers))
+        {
+            // The response is the same if it does not arrive.
+            let _ = timeout(UNREAD_BODY_TIMEOUT, read(raw, Some(length), length)).await;
+        }
+    }
+
     /// Returns the context, which handlers receive as a parameter.
     pub fn context(&self) -> &Context {
         &self.context
@@ -130,7 +146,7 @@ impl FromRequest for Context {
 
 /// A request's body, not read yet.
 pub struct Body {
-    raw: Option<RawRequest>,
+    raw: Rc<Cell<Option<RawRequest>>>,
     limit: usize,
     is_json: bool,
     is_json_lines: bool,
@@ -140,7 +156,7 @@ pub struct Body {
 impl FromRequest for Body {
     async fn from_request(request: &mut Request) -> Result<Self, Error> {
         Ok(Self {
-            raw: request.raw.take(),
+            raw: Rc::clone(&request.raw),
             limit: match request.visibility {
                 Visibility::Public => PUBLIC_BODY_LIMIT,
                 Visibility::Internal => INTERNAL_BODY_LIMIT,
@@ -174,12 +190,12 @@ impl Body {
         if !self.is_json_lines {
             return Err(Error::UnsupportedMediaType);
         }
-        Ok(self.raw.map(Lines::new))
+        Ok(self.raw.take().map(Lines::new))
     }
 
     /// Reads the body within [`BODY_TIMEOUT`].
     async fn bytes(self) -> Result<Vec<u8>, Error> {
-        let Some(raw) = self.raw else {
+        let Some(raw) = self.raw.take() else {
             return Ok(Vec::new());
         };
         match timeout(BODY_TIMEOUT, read(raw, self.declared_length?, self.limit)).await {

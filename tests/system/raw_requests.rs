@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use macro_rules_attribute::apply;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::client::Client;
 use crate::support::env::TestEnv;
@@ -160,6 +161,28 @@ async fn that_stop_halfway_time_out(env: &TestEnv) {
     for response in [declared, chunked] {
         response.expect_error(400, "validation_error");
     }
+}
+
+/// Otherwise a proxy could lose the response.
+#[apply(e2e_test!)]
+async fn whose_body_is_not_read_keep_their_connection(env: &TestEnv) {
+    let head = format!(
+        "POST /auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n",
+        ENTRY.len()
+    );
+    let next = "GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let mut stream = connect_and_write(&env.shared.service, head.as_bytes()).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let rest = format!("{ENTRY}{next}");
+    stream.write_all(rest.as_bytes()).await.expect("written");
+    let mut received = String::new();
+    let read = stream.read_to_string(&mut received).await;
+    read.expect("the connection ends after the second response");
+    let statuses: Vec<&str> = received
+        .match_indices("HTTP/1.1 ")
+        .map(|(at, prefix)| &received[at + prefix.len()..][..3])
+        .collect();
+    assert_eq!(statuses, ["415", "200"], "{received}");
 }
 
 #[apply(e2e_test!)]
