@@ -66,6 +66,23 @@ pub(super) async fn read(
     }
 }
 
+/// Reads a body of this declared length, or what there is of it, and drops it.
+pub(super) async fn discard(message: impl IncomingMessage, length: usize) {
+    let (_received, receipt) = wit_future::new(|| Ok(()));
+    let (mut stream, _trailers) = message.consume_body(receipt);
+    let mut chunk = Vec::with_capacity(CHUNK);
+    let mut received = 0;
+    while received < length {
+        let result;
+        (result, chunk) = stream.read(chunk).await;
+        received += chunk.len();
+        chunk.clear();
+        if !matches!(result, StreamResult::Complete(_)) {
+            return;
+        }
+    }
+}
+
 /// A request body that is read line by line, because it may be too large for the memory.
 pub struct Lines {
     stream: StreamReader<u8>,

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use spin_sdk::wasip3::{http::types::Request as RawRequest, random::random::get_random_u64};
 
 use super::{
-    body::{BodyError, Lines, read},
+    body::{BodyError, Lines, discard, read},
     context::{Context, Visibility},
     trace::{TRACEPARENT, TraceParent, X_TRACEPARENT},
 };
@@ -28,8 +28,11 @@ const INTERNAL_BODY_LIMIT: usize = 4 * PUBLIC_BODY_LIMIT;
 /// never ends would occupy one of the instance's 16 slots forever.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Time for a body that no handler reads to arrive.
-const UNREAD_BODY_TIMEOUT: Duration = Duration::from_secs(1);
+/// Maximum length of a body that is read only to be dropped, in bytes.
+const DISCARD_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Time for such a body to arrive.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A parameter of a handler, extracted from the request.
 pub trait FromRequest: Sized {
@@ -119,16 +122,16 @@ impl Request {
         &self.headers
     }
 
-    /// Reads a short body that no handler has read, and drops it.
+    /// Reads a body that no handler has read, and drops it.
     ///
     /// Otherwise the host closes the connection after the response. Bytes of the body that arrive then reset it, and
     /// the client, or a proxy in front, may lose the response.
     pub(super) async fn discard_body(&self) {
-        if let (Some(raw), Ok(Some(length @ 1..=PUBLIC_BODY_LIMIT))) =
+        if let (Some(raw), Ok(Some(length @ 1..=DISCARD_LIMIT))) =
             (self.raw.take(), declared_length(&self.headers))
         {
             // The response is the same if it does not arrive.
-            let _ = timeout(UNREAD_BODY_TIMEOUT, read(raw, Some(length), length)).await;
+            let _ = timeout(DISCARD_TIMEOUT, discard(raw, length)).await;
         }
     }
 
@@ -195,10 +198,14 @@ impl Body {
 
     /// Reads the body within [`BODY_TIMEOUT`].
     async fn bytes(self) -> Result<Vec<u8>, Error> {
+        let declared = self.declared_length?;
+        if declared.is_some_and(|length| length > self.limit) {
+            return Err(Error::PayloadTooLarge);
+        }
         let Some(raw) = self.raw.take() else {
             return Ok(Vec::new());
         };
-        match timeout(BODY_TIMEOUT, read(raw, self.declared_length?, self.limit)).await {
+        match timeout(BODY_TIMEOUT, read(raw, declared, self.limit)).await {
             Some(Ok(bytes)) => Ok(bytes),
             Some(Err(BodyError::TooLong)) => Err(Error::PayloadTooLarge),
             Some(Err(BodyError::Incomplete)) => Err(Error::invalid("body", "is incomplete")),

@@ -167,7 +167,9 @@ async fn that_stop_halfway_time_out(env: &TestEnv) {
 #[apply(e2e_test!)]
 async fn whose_body_is_not_read_keep_their_connection(env: &TestEnv) {
     let head = format!(
-        "POST /auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n",
+        "POST /auth/login HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {}\r\ncontent-type: text/plain\r\n\
+         content-length: {}\r\n\r\n",
+        unique_address(),
         ENTRY.len()
     );
     let next = "GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
