@@ -41,12 +41,11 @@ end
 return redis.call('ZCARD', KEYS[2])
 ";
 
-/// Time after which a slot is free again if its instance ended without releasing it. Work that takes longer than that,
-/// because its statements are about to time out, no longer counts.
-const LEASE: Duration = Duration::from_secs(13);
+/// Time after which a slot is free again that was not released, because its instance has ended or Redis was unreachable.
+/// All logins may wait for that. Work takes some 50 ms; if it takes longer than this, it no longer counts.
+const LEASE: Duration = Duration::from_secs(3);
 
-/// Time for which a request waits for a slot. It is longer than [`LEASE`]: a request that waits alone outlasts a slot
-/// that is not released.
+/// Time for which a request waits for a slot.
 const MAX_WAIT: Duration = Duration::from_secs(15);
 
 /// Mean time between two attempts of all waiting requests together. A free slot stays unused for about this long.
